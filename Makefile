@@ -1,0 +1,57 @@
+# Every target works on a fresh machine with python3 and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SCRIPT ?= examples/quickstart/score.py
+PORT   ?= 5001
+ARGS   ?=
+
+.PHONY: help serve test lint format bench docs clean
+
+help:
+	@echo "make serve [SCRIPT=path/score.py] [PORT=5001] [ARGS=...]   serve a script"
+	@echo "make test  [ARGS='-k words']                               run all tests, or some"
+	@echo "make lint                                                  ruff and mypy"
+	@echo "make format                                                ruff, writing"
+	@echo "make bench [ARGS=...]                                      measure beside other servers"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The package itself, editable: what a user gets.
+$(VENV)/.package: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+# What tests and linters need besides.
+$(VENV)/.dev: pyproject.toml tools/dev_requirements.py $(VENV)/.package
+	$(BIN)/python tools/dev_requirements.py > $(VENV)/dev-requirements.txt
+	$(BIN)/python -m pip install --quiet --requirement $(VENV)/dev-requirements.txt
+	@touch $@
+
+# An example with a requirements.txt beside its script gets those as well.
+serve: $(VENV)/.package
+	@if [ -f "$(dir $(SCRIPT))requirements.txt" ]; then \
+	  $(BIN)/python -m pip install --quiet --requirement "$(dir $(SCRIPT))requirements.txt"; fi
+	$(BIN)/azmlinfsrv --entry_script $(SCRIPT) --port $(PORT) $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(VENV)/.dev
+	$(BIN)/python tools/settings_table.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Bytes of a server interface to Request and back; they decide nothing."""

@@ -1,0 +1,1 @@
+"""Tools around a script: they use the same doors as everyone."""

@@ -1,0 +1,60 @@
+"""The environment variables the user's script finds (R1.6).
+
+Says what is to be set and removed; setting and removing is the worker's, at its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from azmlinfsrv.settings.reading import FIELDS, Loaded
+
+_OUR_PREFIX = "AZMLINFSRV_"
+
+
+def script_environment(loaded: Loaded) -> dict[str, str]:
+    """The variables a worker sets before it loads the script, over those it inherited."""
+    settings, origins = loaded.settings, loaded.origins
+    key = settings.app_insights_key
+    variables = {
+        "AML_APP_ROOT": settings.app_root,
+        "WORKER_COUNT": str(settings.worker_count),
+        "SERVER_PORT": str(settings.port),
+        "HEALTH_PORT": str(health_port(loaded)),
+        "TRANSPORT_PROTOCOL": settings.transport_protocol,
+        "AML_APP_INSIGHTS_ENABLED": str(settings.app_insights_enabled).lower(),
+    }
+    optional = {
+        # From the file it stays unset, as in the reference server (R1.9).
+        "AZUREML_ENTRY_SCRIPT": None
+        if origins["entry_script"].source == "file"
+        else settings.entry_script,
+        "AZUREML_MODEL_DIR": settings.model_dir,
+        "AZUREML_CONFIG_FILE": settings.config_file,
+        "AML_APP_INSIGHTS_KEY": None if key is None else key.reveal(),
+        "AML_CORS_ORIGINS": settings.cors_origins,
+        "HTTP_X_MS_SERVER_VERSION": settings.server_version or None,
+    }
+    variables.update((name, value) for name, value in optional.items() if value is not None)
+    return variables
+
+
+def removed_variables(inherited: Mapping[str, str]) -> tuple[str, ...]:
+    """Names a worker removes before it loads the script: secrets of the server's own.
+
+    The key of Application Insights stays, scripts have always found it (R1.6).
+    """
+    ours = {
+        variable
+        for field in FIELDS
+        if field.is_secret
+        for variable in field.variables
+        if variable.startswith(_OUR_PREFIX)
+    }
+    return tuple(sorted(name for name in inherited if name.upper() in ours))
+
+
+def health_port(loaded: Loaded) -> int:
+    """The port that really answers probes: the separate one only if it is on (D12)."""
+    settings = loaded.settings
+    return settings.health_port if settings.separate_health_endpoint else settings.port

@@ -1,0 +1,31 @@
+"""The command line's way in, and the only place that exits."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from azmlinfsrv.errors import StartupError
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its status.
+
+    Args:
+        argv: Without the program's name; the process's own by default.
+    """
+    from azmlinfsrv.cli.commands import run
+    from azmlinfsrv.cli.records import startup_records, write_record
+
+    try:
+        status = run(sys.argv[1:] if argv is None else argv)
+    except StartupError as error:
+        for level, text in startup_records(error):
+            write_record(level, text)
+        status = error.exit_status
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The commands: parse, call, print. The work is done elsewhere.
+
+A new command is a function with `@azmlinfsrv.command(...)` here; it reads its settings
+with `loaded_settings`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from azmlinfsrv import __version__
+from azmlinfsrv.cli.options import (
+    SettingsCommand,
+    SettingsGroup,
+    given_flags,
+    setting_options,
+)
+from azmlinfsrv.cli.records import LOGGER, format_record, startup_records, write_record
+from azmlinfsrv.errors import SettingsError
+from azmlinfsrv.settings import Loaded, environment, read_settings
+
+_NOTHING_TO_SERVE = (
+    "Error!",
+    # Literal: log queries match it (R1.4).
+    "Either provide an entry_script using --entry_script or provide a path to the configuration "
+    "file using --config_file",
+)
+
+
+def run(argv: Sequence[str]) -> int:
+    """The exit status of a command line.
+
+    Raises:
+        StartupError: the server cannot serve.
+    """
+    try:
+        result = azmlinfsrv.main(args=list(argv), prog_name="azmlinfsrv", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()  # usage and message, on stderr
+        return error.exit_code
+    except click.Abort:
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+@click.group(
+    cls=SettingsGroup,
+    params=setting_options(),
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    subcommand_metavar="[COMMAND]",
+)
+@click.version_option(__version__, prog_name="azmlinfsrv", message="%(prog)s %(version)s")
+@click.pass_context
+def azmlinfsrv(ctx: click.Context, /, **_params: Any) -> int:
+    """Serve a score.py over HTTP: init() loads a model, run(data) answers one request.
+
+    Every setting can be given as a flag, an environment variable, or a key in the
+    configuration file; the first of these wins. Flags may be written with dashes and
+    abbreviated.
+    """
+    return 0 if ctx.invoked_subcommand else serve_command(loaded_settings(ctx))
+
+
+@azmlinfsrv.command(cls=SettingsCommand, params=setting_options())
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="How to print it; json is for machines.",
+)
+@click.pass_context
+def config(ctx: click.Context, /, format_: str, **_params: Any) -> int:
+    """Print every effective setting and where it came from."""
+    from azmlinfsrv.cli.listing import print_listing
+
+    loaded = loaded_settings(ctx)
+    for level, text in loaded.notices:
+        click.echo(format_record(level, LOGGER, text), err=True)
+    print_listing(loaded, format_)
+    return 0
+
+
+def serve_command(loaded: Loaded) -> int:
+    """Say what will be served, then serve it until told to stop; the exit status."""
+    if not (loaded.settings.entry_script or loaded.settings.config_file):
+        for text in _NOTHING_TO_SERVE:
+            write_record(logging.ERROR, text)
+        return 1
+    from azmlinfsrv.cli.banner import banner
+    from azmlinfsrv.servers import serve
+
+    for level, text in loaded.notices:
+        write_record(level, text)
+    # Flushed at once: no process started later may inherit and repeat it (D11).
+    print(banner(loaded), end="", flush=True)
+    return serve(loaded)
+
+
+def loaded_settings(ctx: click.Context) -> Loaded:
+    """The settings of the flags before and after the command's name, and of everything else.
+
+    Raises:
+        click.UsageError: a flag is malformed; exit status 2.
+        SettingsError: only other settings are; exit status 3.
+    """
+    flags: dict[str, str] = {}
+    for params in (ctx.parent.params if ctx.parent else {}, ctx.params):
+        flags.update(given_flags(params))
+    try:
+        return read_settings(flags, environment(), Path.cwd())
+    except SettingsError as error:
+        usage = [problem for problem in error.problems if problem[0].startswith("--")]
+        if not usage:
+            raise
+        others = [problem for problem in error.problems if problem not in usage]
+        for level, text in startup_records(SettingsError(others)):
+            write_record(level, text)
+        message = "\n".join(f"{name}: {text}" for name, text in usage)
+        raise click.UsageError(message, ctx) from error

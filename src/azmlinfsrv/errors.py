@@ -172,3 +172,19 @@ REQUEST_ERRORS: dict[str, type[RequestError]] = {
         ScoringProcessEnded,
     )
 }
+
+
+class Interruption(BaseException):
+    """Raised inside user code to end a call whose time is up or whose caller has gone.
+
+    Not an `Exception`, so that ``except Exception`` in a script does not swallow it.
+
+    Args:
+        reason: ``timeout`` or ``cancelled``.
+        stack: Where the script was when it struck, as text.
+    """
+
+    def __init__(self, reason: str, stack: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.stack = stack

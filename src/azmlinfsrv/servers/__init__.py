@@ -1,1 +1,20 @@
 """One file a server: how it is configured and started."""
+
+from __future__ import annotations
+
+from azmlinfsrv.servers.listening import open_listener
+from azmlinfsrv.settings import Loaded
+
+
+def serve(loaded: Loaded) -> int:
+    """Serve with the server the settings name, until it is told to stop.
+
+    Returns:
+        The exit status.
+    Raises:
+        AddressUnavailable: the address cannot be listened on.
+    """
+    from azmlinfsrv.servers import gunicorn  # noqa: PLC0415  # not there on Windows
+
+    settings = loaded.settings
+    return gunicorn.serve(loaded, [open_listener(settings.host, settings.port)])

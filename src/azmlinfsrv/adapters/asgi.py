@@ -1,0 +1,176 @@
+"""ASGI 3 to the application and back (the ASGI specification, HTTP and Lifespan)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+from azmlinfsrv.app.application import Application
+from azmlinfsrv.errors import BadInput, BodyTooLarge
+from azmlinfsrv.messages import Buffer, Request, Response
+from azmlinfsrv.pool.call import CallerLeft, StreamCut
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+# A server may set this in the scope when the peer stopped sending before the body was
+# whole but still reads (a half-closed connection).
+TRUNCATED = "azmlinfsrv.truncated"
+
+
+class AsgiApplication:
+    """The application as an ASGI callable.
+
+    Args:
+        application: Answers the requests.
+        startup: Awaited when the server starts.
+        shutdown: Awaited when it has stopped taking requests.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        startup: Callable[[], Awaitable[None]],
+        shutdown: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._handle = application.handle
+        self._startup = startup
+        self._shutdown = shutdown
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one connection scope."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self._startup()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._shutdown()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
+        caller = AsgiCaller(scope, receive)
+        try:
+            response = await self._handle(request_of(scope), caller)
+        except CallerLeft:
+            return
+        headers = response.headers
+        if not caller.is_body_read:
+            # What is left of the body would be taken for the next request.
+            headers = [*headers, (b"Connection", b"close")]
+        body = response.body
+        if isinstance(body, bytes | bytearray | memoryview):
+            if response.status >= 200 and response.status not in (204, 304):
+                headers = [
+                    headers[0],
+                    (b"Content-Length", str(len(body)).encode()),
+                    *headers[1:],
+                ]
+            await send(
+                {"type": "http.response.start", "status": response.status, "headers": headers}
+            )
+            await send({"type": "http.response.body", "body": body})
+        else:
+            await self._stream(response, headers, body, caller, send)  # type: ignore[arg-type]  # asynchronous on this side of the wall
+
+    async def _stream(
+        self,
+        response: Response,
+        headers: list[tuple[bytes, bytes]],
+        items: AsyncIterator[bytes],
+        caller: AsgiCaller,
+        send: Send,
+    ) -> None:
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        try:
+            async for item in items:
+                await send({"type": "http.response.body", "body": item, "more_body": True})
+                if caller.has_left():
+                    return
+        except StreamCut:
+            # The server closes the connection without the last chunk (RFC 9112, 7.1):
+            # that is how the client can tell (R3.38).
+            return
+        finally:
+            await items.aclose()  # type: ignore[attr-defined]  # our streams have it
+        await send({"type": "http.response.body", "body": b""})
+
+
+def request_of(scope: Message) -> Request:
+    """The head of a request; its body is read when the application wants it."""
+    client, server = scope.get("client"), scope.get("server")
+    return Request(
+        scope["method"],
+        scope["path"],
+        scope["query_string"],
+        scope["headers"],
+        b"",
+        scope["scheme"],
+        client[0] if client else "",
+        f"{server[0]}:{server[1]}" if server else "",
+        scope["http_version"],
+    )
+
+
+class AsgiCaller:
+    """The peer of one ASGI scope."""
+
+    def __init__(self, scope: Message, receive: Receive) -> None:
+        self._scope = scope
+        self._receive = receive
+        self.is_body_read = not any(
+            name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]
+        )
+
+    async def read_body(self, limit_bytes: int) -> Buffer:
+        """See `azmlinfsrv.app.interface.Caller`."""
+        declared = next(
+            (int(value) for name, value in self._scope["headers"] if name == b"content-length"),
+            None,
+        )
+        if declared is not None and declared > limit_bytes:
+            raise _too_large(limit_bytes)
+        message = await self._receive()
+        body: Buffer = message.get("body", b"")
+        if message.get("more_body"):
+            parts = bytearray(body)
+            while message.get("more_body"):
+                message = await self._receive()
+                parts += message.get("body", b"")
+                if len(parts) > limit_bytes:
+                    raise _too_large(limit_bytes)
+            body = parts
+        if message["type"] == "http.disconnect":
+            raise CallerLeft
+        if len(body) > limit_bytes:
+            raise _too_large(limit_bytes)
+        if self._scope.get(TRUNCATED):
+            raise BadInput(
+                f"The request body ended after {len(body)} bytes, before it was complete."
+            )
+        self.is_body_read = True
+        return body
+
+    def has_left(self) -> bool:
+        """See `azmlinfsrv.app.interface.Caller`.
+
+        ``receive`` is asked once without waiting: it is a coroutine that either has the
+        message ``http.disconnect`` ready or would wait for it. A task that waits beside
+        every call would cost as much as the call.
+        """
+        waiting = self._receive()
+        try:
+            waiting.send(None)  # type: ignore[attr-defined]  # a coroutine in every ASGI server
+        except StopIteration as stop:
+            return bool(stop.value["type"] == "http.disconnect")
+        waiting.close()  # type: ignore[attr-defined]  # as above
+        return False
+
+
+def _too_large(limit_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The request body is over the limit of {limit_bytes} bytes.")

@@ -1,0 +1,224 @@
+"""What a request means: ids, routes, errors, the one line in the log. No sockets here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from azmlinfsrv.app.correlation import Correlation, correlate
+from azmlinfsrv.app.failures import FUNCTION_FAILED, response_for
+from azmlinfsrv.app.interface import Caller
+from azmlinfsrv.errors import MethodNotAllowed, NotFound, RequestError, ScoringFailed
+from azmlinfsrv.messages import Headers, Request, Response
+from azmlinfsrv.pool.interface import Pool
+from azmlinfsrv.telemetry import logs
+
+_log = logging.getLogger("azmlinfsrv")
+
+# Texts of the contract, to the letter.
+_NOT_FOUND = (
+    "The requested URL was not found on the server. If you entered the URL manually please "
+    "check your spelling and try again."
+)
+_NOT_ROUTED = "The method is not allowed for the requested URL."
+_NOT_ALLOWED = "Method not allowed"
+_INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
+
+_HTML = (b"Content-Type", b"text/html; charset=utf-8")
+_JSON = (b"Content-Type", b"application/json")
+
+Handler = Callable[[Request, Correlation, Caller], Awaitable[Response]]
+
+
+class Policy(Struct, frozen=True):
+    """What the settings decide about requests.
+
+    Attributes:
+        max_body_bytes: Longer bodies are refused with 413.
+        limit_s: Seconds a call may take from its arrival; 0.0 means no limit.
+        server_version: Value of ``x-ms-server-version``; empty means no such header.
+    """
+
+    max_body_bytes: int
+    limit_s: float
+    server_version: str
+
+
+class Route(Struct, frozen=True):
+    """One path.
+
+    Attributes:
+        methods: What the path answers; anything else is 405.
+        is_logged: One line a request (R6.6); probes are not logged.
+    """
+
+    methods: dict[str, Handler]
+    is_logged: bool
+
+    @property
+    def allow(self) -> bytes:
+        """The value of ``Allow``."""
+        return ", ".join(sorted(self.methods)).encode()
+
+
+class Application:
+    """Answers requests with the help of a pool; knows no server."""
+
+    def __init__(self, pool: Pool, policy: Policy) -> None:
+        self._pool = pool
+        self._policy = policy
+        version = policy.server_version.encode("latin-1", "replace")
+        self._version: Headers = [(b"x-ms-server-version", version)] if version else []
+        health = {"GET": self._health, "HEAD": self._health, "OPTIONS": self._options}
+        live = dict.fromkeys(("GET", "HEAD"), self._live)
+        ready = dict.fromkeys(("GET", "HEAD"), self._ready)
+        score = {
+            "GET": self._score,
+            "POST": self._score,
+            "OPTIONS": self._score_or_options,
+            "HEAD": self._score_or_refuse,
+        }
+        self._routes = {
+            "/": Route(health, is_logged=False),
+            "/score": Route(score, is_logged=True),
+            "/health/live": Route(live, is_logged=False),
+            "/health/ready": Route(ready, is_logged=False),
+        }
+
+    async def handle(self, request: Request, caller: Caller) -> Response:
+        """Answer one request.
+
+        Raises:
+            CallerLeft: nobody waits for the answer any more.
+        """
+        began = perf_counter()
+        correlation = correlate(request.headers)
+        route = self._find(request.path)
+        try:
+            response = await self._respond(request, caller, correlation, route)
+        except RequestError as error:
+            response = response_for(error)
+        except Exception:
+            _log.exception("Encountered Exception")
+            response = response_for(ScoringFailed(_INTERNAL))
+        response = self._finish(response, correlation)
+        if route is not None and route.is_logged and correlation.error is None:
+            body = response.body
+            logs.request_line(
+                request.method,
+                request.path,
+                request.query,
+                response.status,
+                perf_counter() - began,
+                len(body) if isinstance(body, bytes | bytearray | memoryview) else None,
+            )
+        return response
+
+    def _find(self, path: str) -> Route | None:
+        route = self._routes.get(path)
+        if route is None and path.startswith("//"):
+            return self._routes.get("/" + path.lstrip("/"))  # R4.2
+        return route
+
+    async def _respond(
+        self, request: Request, caller: Caller, correlation: Correlation, route: Route | None
+    ) -> Response:
+        if route is None:
+            raise NotFound(_NOT_FOUND)
+        handler = route.methods.get(request.method)
+        if handler is None:
+            raise MethodNotAllowed(_NOT_ROUTED, headers=((b"Allow", route.allow),))
+        if correlation.error is not None:
+            raise correlation.error
+        return await handler(request, correlation, caller)
+
+    def _finish(self, response: Response, correlation: Correlation) -> Response:
+        """Add what every response carries, in the order of R4.6."""
+        headers = response.headers
+        if response.timings is not None:
+            run_ms = f"{response.timings.run_s * 1000:.3f}".encode()
+            headers = [*headers, (b"x-ms-run-fn-exec-ms", run_ms)]
+        headers = [*headers, *self._version, *correlation.headers]
+        return replace(response, headers=headers)
+
+    # --- probes -------------------------------------------------------------------------
+
+    async def _health(
+        self, _request: Request, _correlation: Correlation, _caller: Caller
+    ) -> Response:
+        """``/``: healthy once a script is loaded; until then as if nobody answered (X11)."""
+        readiness = self._pool.readiness()
+        if not readiness.is_ready:
+            return _unready(readiness.reason)
+        return Response(200, [_HTML], b"Healthy")
+
+    async def _live(
+        self, _request: Request, _correlation: Correlation, _caller: Caller
+    ) -> Response:
+        """The front end is up."""
+        return Response(200, [_HTML], b"Healthy")
+
+    async def _ready(
+        self, request: Request, correlation: Correlation, caller: Caller
+    ) -> Response:
+        """A worker can score."""
+        return await self._health(request, correlation, caller)
+
+    async def _options(
+        self, request: Request, _correlation: Correlation, _caller: Caller
+    ) -> Response:
+        route = self._find(request.path)
+        allow = route.allow if route is not None else b""
+        return Response(200, [_HTML, (b"Allow", allow)])
+
+    # --- scoring ------------------------------------------------------------------------
+
+    async def _score(
+        self, request: Request, correlation: Correlation, caller: Caller
+    ) -> Response:
+        body = await caller.read_body(self._policy.max_body_bytes)
+        scored = Request(
+            request.method,
+            request.path,
+            request.query,
+            request.headers,
+            body,
+            request.scheme,
+            request.client,
+            request.server,
+            request.http_version,
+            correlation.request_id,
+            correlation.client_request_id,
+        )
+        return await self._pool.submit(scored, self._policy.limit_s, caller.has_left)
+
+    async def _score_or_options(
+        self, request: Request, correlation: Correlation, caller: Caller
+    ) -> Response:
+        """OPTIONS: a raw script answers itself, for others nothing is run (R3.16, R3.24)."""
+        facts = await self._pool.facts(self._policy.limit_s)
+        if facts.is_raw:
+            return await self._score(request, correlation, caller)
+        return Response(200, [_HTML, (FUNCTION_FAILED, b"False")])
+
+    async def _score_or_refuse(
+        self, request: Request, correlation: Correlation, caller: Caller
+    ) -> Response:
+        """HEAD: a raw script answers itself, for others it is 405 (R4.4)."""
+        facts = await self._pool.facts(self._policy.limit_s)
+        if facts.is_raw:
+            return await self._score(request, correlation, caller)
+        raise MethodNotAllowed(_NOT_ALLOWED, headers=((b"Allow", b"GET, OPTIONS, POST"),))
+
+
+def _unready(reason: str) -> Response:
+    text = "503 " + reason
+    return Response(
+        503,
+        [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Retry-After", b"1")],
+        text.encode(),
+    )

@@ -1,0 +1,23 @@
+"""What the application asks of the server that carries it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from azmlinfsrv.messages import Buffer
+
+
+class Caller(Protocol):
+    """Whoever waits for the answer to one request."""
+
+    async def read_body(self, limit_bytes: int) -> Buffer:
+        """The whole body.
+
+        Raises:
+            BodyTooLarge: it is over *limit_bytes*; the rest was not read.
+            BadInput: it ended before it was complete (D10).
+            CallerLeft: the connection has closed.
+        """
+
+    def has_left(self) -> bool:
+        """Whether the connection has closed since the body was read."""

@@ -1,0 +1,143 @@
+"""One scoring call on its way through the pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from azmlinfsrv.errors import REQUEST_ERRORS, RequestError, ScoringFailed
+from azmlinfsrv.messages import Buffer, Request, Response
+from azmlinfsrv.worker.frames import Cancel, Credit, ToWorker
+
+if TYPE_CHECKING:
+    from azmlinfsrv.pool.process import WorkerProcess
+
+
+class CallerLeft(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class StreamCut(Exception):
+    """A streamed answer ended before it was complete; its client must be able to tell."""
+
+
+class Call:
+    """A request, the place its answer goes, and who computes it.
+
+    The answer is given once: by the process, by the deadline, or because the process or
+    the caller has gone, whichever is first. What comes later is dropped here.
+    """
+
+    __slots__ = ("answered", "has_left", "id", "process", "request", "stream", "timer")
+
+    def __init__(
+        self,
+        call_id: int,
+        request: Request,
+        answered: asyncio.Future[Response],
+        has_left: Callable[[], bool],
+    ) -> None:
+        self.id = call_id
+        self.request = request
+        self.answered = answered
+        self.has_left = has_left
+        self.timer: asyncio.TimerHandle | None = None
+        self.process: WorkerProcess | None = None
+        self.stream: Stream | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """The caller has its answer (of a stream: its head), or has given up."""
+        return self.answered.done()
+
+    def answer(self, response: Response) -> None:
+        """Give the whole answer."""
+        self.close()
+        if not self.answered.done():
+            self.answered.set_result(response)
+
+    def fail(self, error: Exception) -> None:
+        """Answer with an error; a stream that has begun is cut instead."""
+        self.close()
+        if not self.answered.done():
+            self.answered.set_exception(error)
+        elif self.stream is not None:
+            self.stream.end(complete=False)
+
+    def fail_with(self, kind: str, message: str, location: str) -> None:
+        """`fail` with what a process reported, by the name of the error's class."""
+        error: type[RequestError] = REQUEST_ERRORS.get(kind, ScoringFailed)
+        self.fail(error(message, location=location))
+
+    def begin_stream(self, head: Response, send: Callable[[ToWorker], None]) -> None:
+        """Answer with the head; items follow through `stream`."""
+        if self.answered.done():
+            send(Cancel(self.id))
+            return
+        self.stream = Stream(self.id, send)
+        self.answered.set_result(replace(head, body=self.stream))
+
+    def close(self) -> None:
+        """Stop the clock."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class Stream:
+    """The body of a streamed answer: an asynchronous iterator of bytes.
+
+    Whoever reads it gives the process credit by reading; whoever stops reading calls
+    `aclose`, and the process closes the generator.
+    """
+
+    def __init__(self, call_id: int, send: Callable[[ToWorker], None]) -> None:
+        self._call_id = call_id
+        self._send = send
+        self._items: deque[Buffer] = deque()
+        self._arrived = asyncio.Event()
+        self._is_over = False
+        self._is_complete = False
+
+    def put(self, item: Buffer) -> None:
+        """An item has arrived."""
+        self._items.append(item)
+        self._arrived.set()
+
+    def end(self, *, complete: bool) -> None:
+        """No more items; the first word on it counts."""
+        if not self._is_over:
+            self._is_over = True
+            self._is_complete = complete
+            self._arrived.set()
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next item.
+
+        Raises:
+            StreamCut: the generator raised, was interrupted, or its process ended.
+        """
+        while not self._items:
+            if self._is_over:
+                if self._is_complete:
+                    raise StopAsyncIteration
+                raise StreamCut
+            self._arrived.clear()
+            await self._arrived.wait()
+        item = self._items.popleft()
+        self._send(Credit(self._call_id, len(item)))
+        return bytes(item)
+
+    async def aclose(self) -> None:
+        """Nobody reads any more."""
+        if not self._is_over:
+            self.end(complete=False)
+            self._items.clear()
+            self._send(Cancel(self._call_id))

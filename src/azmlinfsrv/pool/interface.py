@@ -1,0 +1,54 @@
+"""What the application sees of a pool, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from azmlinfsrv.messages import Request, Response
+
+
+class ScriptFacts(Struct, frozen=True):
+    """What the front end must know of a script it never sees.
+
+    Attributes:
+        is_raw: HEAD and OPTIONS go to run() as well (R3.24).
+    """
+
+    is_raw: bool = False
+
+
+class Readiness(Struct, frozen=True):
+    """Whether a call would be computed now, and if not, why (X11)."""
+
+    is_ready: bool
+    reason: str = ""
+
+
+class Pool(Protocol):
+    """Decides where and when the script is asked."""
+
+    async def submit(
+        self, request: Request, limit_s: float, has_left: Callable[[], bool]
+    ) -> Response:
+        """Have the request scored.
+
+        Args:
+            limit_s: Seconds from now to the answer; 0.0 means no limit.
+            has_left: Whether the caller has gone; asked before run() is called.
+        Raises:
+            RequestError: there is no answer; the error says why.
+            CallerLeft: the caller had gone before its turn came.
+        """
+
+    async def facts(self, limit_s: float) -> ScriptFacts:
+        """What the script is like; waits for the first ``init()``.
+
+        Raises:
+            Unavailable: it did not come within *limit_s* seconds (0.0: no limit).
+        """
+
+    def readiness(self) -> Readiness:
+        """The state right now."""

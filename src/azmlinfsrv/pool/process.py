@@ -1,0 +1,387 @@
+"""One scoring process, seen from the front end.
+
+It is started as a fresh interpreter (never a fork: the front end's memory and locks are
+not the script's), talks over a socket pair that is its standard input, and leads a
+session of its own, so that a Ctrl-C in the terminal does not reach it and everything it
+started can be ended with it. A thread waits for its exit: that works on every platform,
+and also when the script's own children keep the socket open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import Protocol
+
+import msgspec
+
+from azmlinfsrv.messages import Buffer, Response
+from azmlinfsrv.pool.call import Call
+from azmlinfsrv.pool.lines import LineReader
+from azmlinfsrv.telemetry import logs
+from azmlinfsrv.worker import frames
+from azmlinfsrv.worker.frames import (
+    Answer,
+    Failure,
+    FrameReader,
+    Interrupt,
+    ProtocolError,
+    Ready,
+    Record,
+    Score,
+    Start,
+    StartFailed,
+    StreamEnd,
+    StreamItem,
+    StreamStart,
+    ToFrontEnd,
+    ToWorker,
+    pack,
+)
+from azmlinfsrv.worker.interrupts import DOORBELL
+
+# Nothing of the current directory may stand in for what the worker imports.
+_BOOT = "import sys; del sys.path[0]; from azmlinfsrv.worker.main import main; sys.exit(main())"
+
+# How long a process may take to go once its socket has closed, in seconds.
+_EXIT_S = 2.0
+# How long its last words may take to arrive after it has gone, in seconds.
+_LAST_WORDS_S = 0.2
+
+
+class Supervisor(Protocol):
+    """What a process tells the pool."""
+
+    def process_ready(self, process: WorkerProcess, facts: bytes) -> None:
+        """``init()`` has returned."""
+
+    def process_start_failed(self, process: WorkerProcess, report: str) -> None:
+        """The script cannot be served."""
+
+    def process_idle(self, process: WorkerProcess) -> None:
+        """A call is over; the process can take the next."""
+
+    def process_ended(self, process: WorkerProcess) -> None:
+        """The process is gone, for whatever reason."""
+
+
+class WorkerProcess(asyncio.BufferedProtocol):
+    """Starts a scoring process, gives it calls, and hears how they ended."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._reader: FrameReader[ToFrontEnd] = FrameReader(frames.to_front_end)
+        self._transport: asyncio.WriteTransport | None = None
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._lines: list[LineReader] = []
+        self._call: Call | None = None
+        self._grace: asyncio.TimerHandle | None = None
+        self._exit_wait: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._return_code: int | None = None
+        self._is_connected = False
+        self._gone = asyncio.Event()
+        self.is_ready = False
+        self.answered = 0
+
+    # --- life ---------------------------------------------------------------------------
+
+    @property
+    def pid(self) -> int:
+        """Process id, 0 before it was launched."""
+        return self._popen.pid if self._popen is not None else 0
+
+    @property
+    def call(self) -> Call | None:
+        """The call it is computing."""
+        return self._call
+
+    def launch(self, start: Start) -> None:
+        """Start the process; needs no event loop, so that it can come before one."""
+        ours, theirs = socket.socketpair()
+        output, errors = os.pipe(), os.pipe()
+        try:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-c", _BOOT],
+                stdin=theirs,
+                stdout=output[1],
+                stderr=errors[1],
+                start_new_session=True,
+            )
+        finally:
+            theirs.close()
+            os.close(output[1])
+            os.close(errors[1])
+        self._socket = ours
+        self._lines = [
+            LineReader("azmlinfsrv.stdout", output[0], self),
+            LineReader("azmlinfsrv.stderr", errors[0], self),
+        ]
+        ours.setblocking(True)
+        for buffer in pack(start):
+            ours.sendall(buffer)
+
+    async def attach(self) -> None:
+        """Connect the running event loop to a process that was launched."""
+        assert self._socket is not None
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._wait_for_exit, name="worker exit", daemon=True).start()
+        for lines in self._lines:
+            await lines.attach(self._loop)
+        self._socket.setblocking(False)
+        await self._loop.create_unix_connection(lambda: self, sock=self._socket)
+
+    def kill(self) -> None:
+        """End the process and everything in its session now."""
+        if self._popen is not None and self._return_code is None:
+            _signal_group(self._popen.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Ask an idle process to end: it does when its socket closes."""
+        if self._transport is not None:
+            self._transport.close()
+
+    async def gone(self) -> None:
+        """Wait until the process has ended."""
+        await self._gone.wait()
+
+    def how_it_ended(self) -> str:
+        """``exited with status 1`` or ``was ended by signal SIGKILL``."""
+        code = self._return_code
+        if code is None:
+            return "closed its connection"
+        if code >= 0:
+            return f"exited with status {code}"
+        try:
+            return f"was ended by signal {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was ended by signal {-code}"
+
+    # --- calls --------------------------------------------------------------------------
+
+    def dispatch(self, call: Call) -> None:
+        """Let it compute *call*; it must be idle."""
+        self._call = call
+        call.process = self
+        request = call.request
+        self.send(
+            Score(
+                call.id,
+                request.method,
+                request.path,
+                request.query,
+                request.headers,
+                request.scheme,
+                request.client,
+                request.server,
+                request.http_version,
+                request.request_id,
+                request.client_request_id,
+            ),
+            request.body,
+        )
+
+    def send(self, header: ToWorker, body: Buffer = b"") -> None:
+        """Write one frame; a process that is gone is noticed elsewhere."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        for buffer in pack(header, body):
+            transport.write(buffer)
+
+    def interrupt(self, reason: str, grace_s: float) -> None:
+        """End the call it computes: by signal first, and if that does not help, the process."""
+        if self._call is None or self._grace is not None or self._loop is None:
+            return
+        self.send(Interrupt(self._call.id, reason))
+        if DOORBELL is None:
+            self.kill()
+            return
+        try:
+            os.kill(self.pid, DOORBELL)
+        except ProcessLookupError:
+            return
+        self._grace = self._loop.call_later(grace_s, self._give_up, reason)
+
+    def _give_up(self, reason: str) -> None:
+        logs.relay(
+            logs.ROOT,
+            logs.ERROR,
+            f"run() did not stop when it was interrupted ({reason}); "
+            f"its process {self.pid} is being replaced.",
+            os.getpid(),
+            self.request_id(),
+        )
+        self.kill()
+
+    def _finish_call(self) -> None:
+        self._call = None
+        self.answered += 1
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
+        self._supervisor.process_idle(self)
+
+    def request_id(self) -> str:
+        """The id of the request it is computing, for the log."""
+        return self._call.request.request_id if self._call is not None else ""
+
+    # --- asyncio.BufferedProtocol -------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is connected to the loop."""
+        self._transport = transport  # type: ignore[assignment]  # a stream transport
+        self._is_connected = True
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to receive into."""
+        return self._reader.buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Bytes have arrived."""
+        try:
+            for header, body in self._reader.received(nbytes):
+                self._take(header, body)
+        except ProtocolError as error:
+            logs.relay(
+                logs.ROOT,
+                logs.ERROR,
+                f"The scoring process {self.pid} sent {error}; it is being replaced.",
+                os.getpid(),
+                self.request_id(),
+            )
+            self.kill()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket has closed: the process ends, or is helped to."""
+        self._is_connected = False
+        if self._return_code is not None:
+            self._end()
+        elif self._loop is not None:
+            self._exit_wait = self._loop.call_later(_EXIT_S, self.kill)
+
+    # --- what the process says ----------------------------------------------------------
+
+    def _take(self, header: ToFrontEnd, body: Buffer) -> None:
+        if isinstance(header, Answer):
+            self._take_answer(header, body)
+        elif isinstance(header, Record):
+            logs.relay(
+                header.logger,
+                header.level,
+                str(body, "utf-8", "replace"),
+                self.pid,
+                self.request_id(),
+                header.created_s,
+            )
+        elif isinstance(header, StreamItem):
+            if self._call is not None and self._call.stream is not None:
+                self._call.stream.put(body)
+        elif isinstance(header, StreamStart):
+            if self._call is not None:
+                self._call.begin_stream(
+                    Response(header.status, header.headers, b"", header.timings, header.reason),
+                    self.send,
+                )
+        elif isinstance(header, StreamEnd):
+            self._take_stream_end(header)
+        elif isinstance(header, Failure):
+            self._take_failure(header)
+        elif isinstance(header, Ready):
+            self.is_ready = True
+            self._supervisor.process_ready(self, bytes(body))
+        elif isinstance(header, StartFailed):
+            self._drain_output()
+            self._supervisor.process_start_failed(self, str(body, "utf-8", "replace"))
+
+    def _take_answer(self, answer: Answer, body: Buffer) -> None:
+        call = self._call
+        if call is None or call.id != answer.call_id:
+            return
+        if answer.has_output:
+            self._drain_output()
+        call.answer(
+            Response(answer.status, answer.headers, body, answer.timings, answer.reason)
+        )
+        self._finish_call()
+
+    def _take_failure(self, failure: Failure) -> None:
+        call = self._call
+        if call is None or call.id != failure.call_id:
+            return
+        if failure.has_output:
+            self._drain_output()
+        call.fail_with(failure.kind, failure.message, failure.location)
+        self._finish_call()
+
+    def _take_stream_end(self, end: StreamEnd) -> None:
+        call = self._call
+        if call is None or call.id != end.call_id:
+            return
+        if end.has_output:
+            self._drain_output()
+        if call.stream is not None:
+            call.stream.end(complete=end.complete)
+        call.close()
+        self._finish_call()
+
+    def _drain_output(self) -> None:
+        for lines in self._lines:
+            lines.drain()
+
+    # --- exit ---------------------------------------------------------------------------
+
+    def _wait_for_exit(self) -> None:
+        assert self._popen is not None
+        assert self._loop is not None
+        code = self._popen.wait()
+        try:
+            self._loop.call_soon_threadsafe(self._exited, code)
+        except RuntimeError:
+            pass  # the loop is closed: the server has stopped
+
+    def _exited(self, code: int) -> None:
+        self._return_code = code
+        # What the script started goes with it.
+        _signal_group(self.pid, signal.SIGKILL)
+        if self._exit_wait is not None:
+            self._exit_wait.cancel()
+        if not self._is_connected:
+            self._end()
+        elif self._loop is not None:
+            # What it wrote last is still to be read. Children of the script's that left
+            # its session may hold the socket open; they are not waited for.
+            self._exit_wait = self._loop.call_later(_LAST_WORDS_S, self._end)
+
+    def _end(self) -> None:
+        if self._gone.is_set():
+            return
+        self._gone.set()
+        for timer in (self._grace, self._exit_wait):
+            if timer is not None:
+                timer.cancel()
+        if self._transport is not None:
+            self._transport.close()
+        self._drain_output()
+        for lines in self._lines:
+            lines.close()
+        self._supervisor.process_ended(self)
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def facts_of(body: bytes) -> dict[str, object]:
+    """The script's facts, as its process sent them."""
+    facts: dict[str, object] = msgspec.msgpack.decode(body)
+    return facts

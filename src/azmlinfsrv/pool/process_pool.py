@@ -1,0 +1,277 @@
+"""One queue, many scoring processes.
+
+Theory: everything here runs in the event loop's thread, so there are no locks. A call is
+in exactly one place: in the queue, with one process, or over. A process is idle (in
+`_idle`), busy (it has a call), starting, or ending. Whenever a process becomes idle the
+oldest waiting call is given to it; calls that are over by then (deadline) or whose
+caller has gone are dropped without costing anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from azmlinfsrv.errors import Overloaded, ScoringProcessEnded, ScoringTimeout, Unavailable
+from azmlinfsrv.messages import Request, Response
+from azmlinfsrv.pool.call import Call, CallerLeft
+from azmlinfsrv.pool.interface import Readiness, ScriptFacts
+from azmlinfsrv.pool.process import WorkerProcess
+from azmlinfsrv.worker.frames import Start
+
+_log = logging.getLogger("azmlinfsrv")
+
+# Pauses between attempts to start a process that keeps failing, in seconds.
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 30.0
+
+# What a client is told to wait when nothing better is known, in seconds.
+_RETRY_AFTER = (b"Retry-After", b"1")
+
+
+class ProcessPool:
+    """Keeps *worker_count* scoring processes and feeds them from one queue.
+
+    Args:
+        start: The first frame of every process.
+        worker_count: How many processes.
+        queue_size: How many calls may wait.
+        grace_s: How long an interrupted run() has before its process is replaced.
+        cannot_start: Called once, with the report, if the script cannot be served at
+            first start; after that a process that cannot start is retried.
+    """
+
+    def __init__(
+        self,
+        *,
+        start: Start,
+        worker_count: int,
+        queue_size: int,
+        grace_s: float,
+        cannot_start: Callable[[str], None],
+    ) -> None:
+        self._start = start
+        self._worker_count = worker_count
+        self._queue_size = queue_size
+        self._grace_s = grace_s
+        self._cannot_start = cannot_start
+        self._processes: set[WorkerProcess] = set()
+        self._idle: list[WorkerProcess] = []
+        self._waiting: deque[Call] = deque()
+        self._last_id = 0
+        self._facts: ScriptFacts | None = None
+        self._first_ready = asyncio.Event()
+        self._failed_starts = 0
+        self._trouble = ""
+        self._is_stopping = False
+        self._is_drained = asyncio.Event()
+        # The loop itself holds tasks weakly only.
+        self._attaching: set[asyncio.Task[None]] = set()
+
+    # --- life ---------------------------------------------------------------------------
+
+    def launch(self) -> None:
+        """Start the processes; may be called before there is an event loop."""
+        for _ in range(self._worker_count):
+            self._launch_one()
+
+    async def attach(self) -> None:
+        """Connect what was launched to the running event loop."""
+        for process in list(self._processes):
+            await process.attach()
+
+    async def drain(self, limit_s: float) -> None:
+        """Answer what is running and waiting; what is left after *limit_s* is refused."""
+        self._is_stopping = True
+        if self._is_busy():
+            try:
+                await asyncio.wait_for(self._is_drained.wait(), limit_s)
+            except asyncio.TimeoutError:
+                self._refuse_the_rest()
+
+    async def close(self, limit_s: float = 2.0) -> None:
+        """End every process; those that do not end by themselves are killed."""
+        self._is_stopping = True
+        self._refuse_the_rest()
+        processes = list(self._processes)
+        for process in processes:
+            process.close()
+        try:
+            await asyncio.wait_for(asyncio.gather(*(p.gone() for p in processes)), limit_s)
+        except asyncio.TimeoutError:
+            for process in processes:
+                process.kill()
+            await asyncio.gather(*(p.gone() for p in processes))
+
+    # --- the interface ------------------------------------------------------------------
+
+    async def submit(
+        self, request: Request, limit_s: float, has_left: Callable[[], bool]
+    ) -> Response:
+        """See `Pool.submit`."""
+        if self._is_stopping and not self._is_busy():
+            raise Unavailable("The server is stopping.", headers=(_RETRY_AFTER,))
+        loop = asyncio.get_running_loop()
+        self._last_id += 1
+        call = Call(self._last_id, request, loop.create_future(), has_left)
+        if self._idle:
+            self._idle.pop().dispatch(call)
+        elif len(self._waiting) < self._queue_size:
+            self._waiting.append(call)
+        else:
+            raise Overloaded(
+                f"{self._queue_size} calls are waiting already. Try again later.",
+                headers=(_RETRY_AFTER,),
+            )
+        if limit_s:
+            call.timer = loop.call_later(limit_s, self._expire, call, limit_s)
+        try:
+            return await call.answered
+        except asyncio.CancelledError:
+            call.close()
+            raise
+
+    async def facts(self, limit_s: float) -> ScriptFacts:
+        """See `Pool.facts`."""
+        if self._facts is None:
+            try:
+                await asyncio.wait_for(self._first_ready.wait(), limit_s or None)
+            except asyncio.TimeoutError:
+                pass
+        if self._facts is None:
+            raise Unavailable(self.readiness().reason, headers=(_RETRY_AFTER,))
+        return self._facts
+
+    def readiness(self) -> Readiness:
+        """See `Pool.readiness`."""
+        if self._is_stopping:
+            return Readiness(False, "The server is stopping.")
+        if any(process.is_ready for process in self._processes):
+            return Readiness(True)
+        if self._trouble:
+            return Readiness(False, f"No scoring process is up. The last one: {self._trouble}")
+        return Readiness(False, "The scoring process is starting: init() has not returned yet.")
+
+    # --- deadlines ----------------------------------------------------------------------
+
+    def _expire(self, call: Call, limit_s: float) -> None:
+        process = call.process
+        if process is None:
+            call.fail(
+                Unavailable(
+                    f"No scoring process was free within {limit_s * 1000:g} ms.",
+                    headers=(_RETRY_AFTER,),
+                )
+            )
+            return
+        call.fail(ScoringTimeout(f"Scoring timeout after {limit_s * 1000:g} ms"))
+        process.interrupt("timeout", self._grace_s)
+
+    # --- supervision (what processes tell) ----------------------------------------------
+
+    def process_ready(self, process: WorkerProcess, facts: bytes) -> None:
+        """``init()`` has returned."""
+        self._facts = msgspec.msgpack.decode(facts, type=ScriptFacts)
+        self._failed_starts = 0
+        self._trouble = ""
+        self._first_ready.set()
+        _log.info("Worker with pid %d ready for serving traffic", process.pid)
+        self.process_idle(process)
+
+    def process_start_failed(self, process: WorkerProcess, report: str) -> None:
+        """The script cannot be served, or not any more."""
+        self._trouble = report.split("\n", 1)[0]
+        if self._facts is None and not self._is_stopping:
+            self._give_up(report)
+        else:
+            _log.error("%s", report)
+
+    def process_idle(self, process: WorkerProcess) -> None:
+        """Give the oldest call that somebody still waits for to *process*."""
+        waiting = self._waiting
+        while waiting:
+            call = waiting.popleft()
+            if call.is_over:
+                continue
+            if call.has_left():
+                call.fail(CallerLeft())
+                continue
+            process.dispatch(call)
+            return
+        self._idle.append(process)
+        if self._is_stopping and not self._is_busy():
+            self._is_drained.set()
+
+    def process_ended(self, process: WorkerProcess) -> None:
+        """Answer the call it had, and start another in its place."""
+        self._processes.discard(process)
+        if process in self._idle:
+            self._idle.remove(process)
+        call = process.call
+        if call is not None:
+            call.fail(
+                ScoringProcessEnded(
+                    f"The scoring process {process.how_it_ended()} while it computed this "
+                    "request. Another one takes its place."
+                )
+            )
+        if self._is_stopping:
+            if not self._is_busy():
+                self._is_drained.set()
+            return
+        self._replace(process)
+
+    def _replace(self, process: WorkerProcess) -> None:
+        how = f"The scoring process {process.pid} {process.how_it_ended()}"
+        if process.is_ready:
+            _log.error("%s. Another one takes its place.", how)
+            pause_s = 0.0
+        else:
+            if not self._trouble:
+                self._trouble = f"{how} before init() returned."
+            if self._facts is None:
+                self._give_up(f"{how} before init() returned.")
+                return
+            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._failed_starts)
+            self._failed_starts += 1
+            _log.error("%s before init() returned. Next attempt in %g s.", how, pause_s)
+        asyncio.get_running_loop().call_later(pause_s, self._start_one)
+
+    def _start_one(self) -> None:
+        if self._is_stopping:
+            return
+        process = self._launch_one()
+        task = asyncio.get_running_loop().create_task(process.attach())
+        self._attaching.add(task)
+        task.add_done_callback(self._attaching.discard)
+
+    def _launch_one(self) -> WorkerProcess:
+        process = WorkerProcess(self)
+        process.launch(self._start)
+        self._processes.add(process)
+        return process
+
+    def _give_up(self, report: str) -> None:
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._first_ready.set()
+            self._refuse_the_rest()
+            self._cannot_start(report)
+
+    # --- stopping -----------------------------------------------------------------------
+
+    def _is_busy(self) -> bool:
+        return bool(self._waiting) or any(p.call is not None for p in self._processes)
+
+    def _refuse_the_rest(self) -> None:
+        error = Unavailable("The server is stopping.", headers=(_RETRY_AFTER,))
+        while self._waiting:
+            self._waiting.popleft().fail(error)
+        for process in self._processes:
+            if process.call is not None:
+                process.call.fail(error)
+                process.kill()

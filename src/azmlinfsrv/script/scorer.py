@@ -1,0 +1,157 @@
+"""Answers one call with the script: parse, run, encode. No processes, no sockets."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from time import perf_counter
+from types import AsyncGeneratorType, CoroutineType
+from typing import TYPE_CHECKING, Any
+
+from azmlinfsrv.errors import Interruption, ScoringFailed
+from azmlinfsrv.messages import Request, Response, Timings
+from azmlinfsrv.script import raw
+from azmlinfsrv.script.arguments import header_dict, json_object, query_object, text_argument
+from azmlinfsrv.script.contract import HEADERS_PARAMETER, Contract
+from azmlinfsrv.script.loader import EntryScript
+from azmlinfsrv.script.report import Surroundings, location_of
+from azmlinfsrv.script.result import encode
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+# R3.36, to the letter: clients and log queries match on it.
+FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
+
+
+class ScriptScorer:
+    """The script behind one door: `init` once, then `score` for every call."""
+
+    def __init__(
+        self, script: EntryScript, contract: Contract, where: Surroundings, nan: str
+    ) -> None:
+        self._script = script
+        self._contract = contract
+        self._where = where
+        self._nan = nan
+        self._loop: AbstractEventLoop | None = None
+        self._uses_flask = False
+
+    def init(self) -> None:
+        """Call the script's ``init()``; its exceptions come out as they are."""
+        if "asyncio" in sys.modules:
+            # A plain run() may call get_event_loop(): the main thread has one (X3).
+            self._event_loop()
+        self._finish(self._script.init())
+        # R8.8: flask.request works in every mode; a script that has not imported Flask
+        # by now pays nothing for it.
+        self._uses_flask = self._contract.mode == "raw" or "flask" in sys.modules
+
+    def score(self, request: Request) -> Response:
+        """Answer one call.
+
+        Raises:
+            BadInput, UnsupportedMediaType: the request does not fit run().
+            ScoringFailed: run() raised; its exception is the ``__cause__``.
+            EncodingFailed: what it returned has no form on the wire.
+            Interruption: the call was ended from outside.
+        """
+        if self._uses_flask:
+            return raw.call_with_request(request, lambda proxy: self._score(request, proxy))
+        return self._score(request, None)
+
+    def _score(self, request: Request, flask_request: Any) -> Response:
+        began = perf_counter()
+        inputs = self._arguments(request, flask_request)
+        parsed = perf_counter()
+        result = self._call(inputs)
+        ran = perf_counter()
+        response = self._encode(result, request)
+        timings = Timings(parsed - began, ran - parsed, perf_counter() - ran)
+        return Response(
+            response.status, response.headers, response.body, timings, response.reason
+        )
+
+    def _arguments(self, request: Request, flask_request: Any) -> dict[str, Any]:
+        contract = self._contract
+        inputs: dict[str, Any]
+        if contract.mode == "text":
+            inputs = {contract.input_name: text_argument(request)}
+        elif contract.schema is not None:
+            # R3.19: on GET the query is the object.
+            given = query_object(request.query) if request.method == "GET" else json_object(request)
+            inputs = contract.schema.arguments(given)
+        else:
+            inputs = {contract.input_name: flask_request}
+        if contract.takes_headers:
+            inputs[HEADERS_PARAMETER] = header_dict(request)
+        return inputs
+
+    def _call(self, inputs: dict[str, Any]) -> Any:
+        """The one place that calls the user's ``run()``."""
+        try:
+            return self._finish(self._script.run(**inputs))
+        except Interruption:
+            raise
+        except BaseException as error:  # noqa: BLE001  # their code: anything can come out
+            raise self._blame(error) from error
+
+    def _blame(self, error: BaseException) -> Exception:
+        schema = self._contract.schema
+        if schema is not None and (rejection := schema.rejection_of(error)) is not None:
+            return rejection
+        return ScoringFailed(FAILED, location=location_of(error, self._where))
+
+    def _encode(self, result: Any, request: Request) -> Response:
+        """The response for what ``run()`` returned; a generator's first item is theirs too."""
+        try:
+            if "flask" in sys.modules:
+                response = raw.response_of(result, request.method)
+                if response is not None:
+                    return response
+            return encode(result, nan=self._nan)
+        except (Interruption, ScoringFailed):
+            raise
+        except BaseException as error:  # noqa: BLE001  # their generator, their __str__
+            raise self._blame(error) from error
+
+    def _finish(self, result: Any) -> Any:
+        """Wait for what an ``async def`` gave back (R3.8)."""
+        if isinstance(result, CoroutineType):
+            return self._wait(result)
+        if isinstance(result, AsyncGeneratorType):
+            return self._iterate(result)
+        return result
+
+    def _iterate(self, items: AsyncGenerator[Any, None]) -> Iterator[Any]:
+        try:
+            while True:
+                try:
+                    item = self._wait(items.__anext__())  # type: ignore[arg-type]  # awaitable of a coroutine's kind
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            self._wait(items.aclose())
+
+    def _wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        import asyncio  # noqa: PLC0415  # 10 ms and 5 MB that most scripts do not need
+
+        loop = self._event_loop()
+        try:
+            return loop.run_until_complete(coroutine)
+        except Interruption:
+            tasks = asyncio.all_tasks(loop)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            raise
+
+    def _event_loop(self) -> AbstractEventLoop:
+        if self._loop is None or self._loop.is_closed():
+            import asyncio  # noqa: PLC0415  # as above
+
+            self._loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self._loop)
+        return self._loop

@@ -1,0 +1,71 @@
+"""The pieces of a front end, put together from the settings; the same for every server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from azmlinfsrv.app.application import Application, Policy
+from azmlinfsrv.pool.process_pool import ProcessPool
+from azmlinfsrv.settings import (
+    Loaded,
+    Settings,
+    environment,
+    removed_variables,
+    script_environment,
+)
+from azmlinfsrv.worker.frames import Start
+from azmlinfsrv.worker.options import WorkerOptions
+
+
+def build_pool(loaded: Loaded, cannot_start: Callable[[str], None]) -> ProcessPool:
+    """The pool the settings ask for; nothing is started yet.
+
+    Call in the process that will be the parent of the scoring processes.
+    """
+    settings = loaded.settings
+    options = WorkerOptions.of(settings, parent_pid=os.getpid())
+    start = Start(
+        environment=script_environment(loaded),
+        forget=list(removed_variables(environment())),
+        path_head=_path_head(),
+        options=msgspec.Raw(msgspec.msgpack.encode(options)),
+    )
+    return ProcessPool(
+        start=start,
+        worker_count=settings.worker_count,
+        queue_size=settings.queue_size,
+        grace_s=settings.interrupt_grace_s,
+        cannot_start=cannot_start,
+    )
+
+
+def build_application(settings: Settings, pool: ProcessPool) -> Application:
+    """The application over a pool."""
+    return Application(
+        pool,
+        Policy(
+            max_body_bytes=settings.max_body_bytes,
+            limit_s=call_limit_s(settings),
+            server_version=settings.server_version,
+        ),
+    )
+
+
+def call_limit_s(settings: Settings) -> float:
+    """Seconds a call may take, 0.0 for no limit.
+
+    ``WORKER_TIMEOUT`` caps it only if it was set (section 0, R3.42).
+    """
+    limits = [settings.scoring_timeout_ms / 1000]
+    if settings.worker_timeout_s is not None:
+        limits.append(settings.worker_timeout_s)
+    return min((limit for limit in limits if limit > 0), default=0.0)
+
+
+def _path_head() -> str:
+    """What stands first in the script's ``sys.path``: the current directory under ``python -m`` (R1.1)."""
+    return os.getcwd() if getattr(sys.modules["__main__"], "__spec__", None) else ""

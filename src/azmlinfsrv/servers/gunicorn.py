@@ -1,0 +1,179 @@
+"""Gunicorn's arbiter over one uvicorn front end (POSIX).
+
+Gunicorn keeps what it is best at: the sockets, signals, and a new front end should one
+die. Its worker here is the front end; the scoring processes are the front end's own.
+Only what we set applies: no ``gunicorn.conf.py``, no ``GUNICORN_CMD_ARGS`` (D45), and no
+control socket in anybody's home folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+from uvicorn_worker import UvicornWorker
+
+from azmlinfsrv.adapters.asgi import AsgiApplication
+from azmlinfsrv.app import correlation
+from azmlinfsrv.errors import ScriptError
+from azmlinfsrv.pool.process_pool import ProcessPool
+from azmlinfsrv.servers.front_end import build_application, build_pool
+from azmlinfsrv.settings import Loaded
+from azmlinfsrv.telemetry import logs
+
+_log = logging.getLogger("azmlinfsrv")
+
+# Longer than the 60 s most proxies keep an idle connection to us: the proxy closes
+# first, and never sends a request into a connection that is just being closed.
+_KEEP_ALIVE_S = 75
+# A front end whose event loop has stood still for this long is replaced.
+_FRONT_END_TIMEOUT_S = 60
+# What the arbiter waits beyond the drain before it kills the front end.
+_ARBITER_PATIENCE_S = 3
+
+
+def serve(loaded: Loaded, listeners: list[socket.socket]) -> int:
+    """Serve until a signal ends it; returns the exit status."""
+    logs.configure_direct(loaded.settings.log_format)
+    try:
+        _Gunicorn(loaded, listeners).run()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    return 0
+
+
+class _Gunicorn(BaseApplication):
+    def __init__(self, loaded: Loaded, listeners: list[socket.socket]) -> None:
+        self.loaded = loaded
+        self._listeners = listeners
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self.loaded.settings
+        values = {
+            "bind": [f"fd://{listener.detach()}" for listener in self._listeners],
+            "worker_class": FrontEnd,
+            "workers": 1,
+            "timeout": _FRONT_END_TIMEOUT_S,
+            "graceful_timeout": round(settings.drain_timeout_s) + _ARBITER_PATIENCE_S,
+            "keepalive": _KEEP_ALIVE_S,
+            "logger_class": _Logger,
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+        if "control_socket_disable" in self.cfg.settings:  # Gunicorn 25.1 and later
+            self.cfg.set("control_socket_disable", True)
+
+    def load(self) -> None:
+        """Nothing: the front end builds its application itself, after the fork."""
+
+
+class _Logger(Logger):
+    """Gunicorn's records through the server's own handlers (R6.2)."""
+
+    def setup(self, cfg: Any) -> None:
+        self.loglevel = logging.INFO
+
+
+class FrontEnd(UvicornWorker):
+    """The process that speaks HTTP, and the parent of the scoring processes."""
+
+    CONFIG_KWARGS = {
+        "loop": "uvloop",
+        "http": "azmlinfsrv.servers.protocol:HttpProtocol",
+        "ws": "none",
+        "interface": "asgi3",
+        "lifespan": "on",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+    }
+
+    _pool: ProcessPool
+    _report = ""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # uvicorn's worker has just given Gunicorn's handlers to uvicorn's loggers.
+        logs.silence_uvicorn()
+
+    def init_process(self) -> None:
+        """After the fork: the scoring processes start while this one still imports."""
+        loaded: Loaded = self.app.loaded
+        self._loaded = loaded
+        correlation.reseed()
+        self._logs = logs.FrontEndLogs(loaded.settings.log_format)
+        self._pool = build_pool(loaded, self._cannot_start)
+        self._pool.launch()
+        super().init_process()
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        # uvicorn raises the signal that ended it once more, to end the process by it;
+        # this process ends by itself, when its last lines are written.
+        signal.signal(signal.SIGTERM, _nothing)
+        signal.signal(signal.SIGINT, _nothing)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self._logs.close()
+        if self._report:
+            sys.exit(ScriptError.exit_status)
+
+    async def _serve(self) -> None:
+        settings = self._loaded.settings
+        self._server = _Server(self.config, self._pool, settings.drain_timeout_s)
+        self.config.app = AsgiApplication(
+            build_application(settings, self._pool),
+            startup=self._pool.attach,
+            shutdown=self._pool.close,
+        )
+        self.config.timeout_graceful_shutdown = round(settings.drain_timeout_s) + 1
+        self._install_sigquit_handler()
+        await self._server.serve(sockets=self.sockets)
+        if not self._server.started:
+            sys.exit(ScriptError.exit_status)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """SIGQUIT, which is how the arbiter passes a Ctrl-C on: drain as for SIGTERM."""
+        self._server.should_exit = True
+
+    async def callback_notify(self) -> None:
+        """A sign of life for the arbiter; without an arbiter there is nothing to do here."""
+        await super().callback_notify()
+        if os.getppid() != self.ppid:
+            self._server.should_exit = True
+
+    def _cannot_start(self, report: str) -> None:
+        self._report = report
+        _log.error("%s", report)
+        self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which answers what it has taken before it stops."""
+
+    def __init__(self, config: uvicorn.Config, pool: ProcessPool, drain_timeout_s: float) -> None:
+        super().__init__(config)
+        self._pool = pool
+        self._drain_timeout_s = drain_timeout_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        await self._pool.drain(self._drain_timeout_s)
+        await super().shutdown(sockets)
+
+
+def _nothing(_signum: int, _frame: Any) -> None:
+    """A handler, where the default would end the process."""

@@ -1,0 +1,94 @@
+"""Where log lines leave the process, without ever holding it up.
+
+Whoever reads our output may be slow, stalled or gone; a request must not wait for it.
+Lines are handed to a thread that writes them; what does not fit the bound is dropped,
+counted, and the count is written as soon as lines get through again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+
+# About 60,000 ordinary lines: enough for a reader that pauses, small beside the budget.
+_LIMIT_BYTES = 8 * 1024 * 1024
+# Lines of one burst go out in one system call; nobody notices this much delay in a log.
+_GATHER_S = 0.005
+
+
+class Sink:
+    """Writes text to a file descriptor from a thread of its own.
+
+    The thread starts with the first line: it would not survive a fork.
+    """
+
+    def __init__(self, descriptor: int, limit_bytes: int = _LIMIT_BYTES) -> None:
+        self._descriptor = descriptor
+        self._limit_bytes = limit_bytes
+        self._lines: deque[str] = deque()
+        self._held_bytes = 0
+        self._dropped = 0
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._owner = os.getpid()
+
+    @property
+    def dropped(self) -> int:
+        """Lines that were not written because the reader did not keep up."""
+        return self._dropped
+
+    def write(self, line: str) -> None:
+        """Take one line, with its line end; never blocks, never raises."""
+        if self._held_bytes + len(line) > self._limit_bytes:
+            self._dropped += 1
+            return
+        self._held_bytes += len(line)
+        self._lines.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+            if self._thread is None:
+                self._start()
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Write what is held, for at most *timeout_s*; later lines start a new thread."""
+        thread, self._closing = self._thread, True
+        if thread is not None:
+            self._wake.set()
+            thread.join(timeout_s)
+        self._thread, self._closing = None, False
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="log writer", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        reported = 0
+        while True:
+            self._wake.wait()
+            closing = self._closing
+            if not closing:
+                time.sleep(_GATHER_S)
+            self._wake.clear()
+            count = len(self._lines)
+            text = "".join(self._lines.popleft() for _ in range(count))
+            if self._dropped > reported:
+                text += f"{self._dropped - reported} log lines were dropped: the reader is slow.\n"
+                reported = self._dropped
+            self._write_all(text.encode("utf-8", "backslashreplace"))
+            self._held_bytes -= min(self._held_bytes, len(text))
+            if closing and not self._lines:
+                return
+
+    def _write_all(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._descriptor, view) :]
+            except BlockingIOError:
+                time.sleep(_GATHER_S)  # somebody made the descriptor non-blocking
+            except OSError:  # closed, or the reader has gone: there is nobody to tell
+                self._dropped += view.tobytes().count(b"\n")
+                return

@@ -1,0 +1,72 @@
+"""How a call is ended from outside while user code runs.
+
+The front end writes an `Interrupt` frame that names the call, then sends a signal. The
+signal is only the doorbell: its handler looks into the socket, and raises
+`Interruption` in the main thread if the call named is the one running. So a signal
+that comes late, or twice, ends nothing that it was not meant for.
+
+The signal is SIGVTALRM because nothing else uses it: a script keeps SIGALRM and its
+interval timer for itself (the reference server takes both). Code that holds the
+interpreter (a long call into C) does not see the signal until it comes back; the front
+end kills the process then, after a grace.
+"""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from types import FrameType
+
+from azmlinfsrv.errors import Interruption
+from azmlinfsrv.worker.channel import Channel, Closed
+from azmlinfsrv.worker.frames import Cancel, Credit, Interrupt
+
+# None where signals cannot interrupt (Windows): there a call that is over its time
+# ends with its process.
+DOORBELL: signal.Signals | None = getattr(signal, "SIGVTALRM", None)
+
+
+class Interrupts:
+    """Knows which call's user code is running in the main thread."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._running = 0  # the call, or 0 outside user code
+        # Bytes of credit that arrived while the handler looked for something else.
+        self.credit_bytes = 0
+
+    def install(self) -> None:
+        """Take the doorbell signal; call in the main thread."""
+        if DOORBELL is not None:
+            signal.signal(DOORBELL, self._ring)
+
+    def enter(self, call_id: int) -> None:
+        """User code of this call begins."""
+        self._running = call_id
+
+    def leave(self) -> None:
+        """User code has ended; from here a late signal does nothing."""
+        self._running = 0
+
+    def _ring(self, _signum: int, frame: FrameType | None) -> None:
+        if self._running and not self._channel.put_off(lambda: self._look(frame)):
+            self._look(frame)
+
+    def _look(self, frame: FrameType | None) -> None:
+        call_id = self._running
+        if not call_id:
+            return
+        try:
+            while (found := self._channel.poll()) is not None:
+                message = found[0]
+                if isinstance(message, Interrupt | Cancel) and message.call_id == call_id:
+                    self._running = 0
+                    reason = message.reason if isinstance(message, Interrupt) else "cancelled"
+                    stack = "".join(traceback.format_stack(frame)) if frame else ""
+                    raise Interruption(reason, stack)
+                if isinstance(message, Credit) and message.call_id == call_id:
+                    self.credit_bytes += message.body_bytes
+        except Closed:
+            # The front end has gone: whatever runs, runs for nobody.
+            self._running = 0
+            raise Interruption("cancelled") from None

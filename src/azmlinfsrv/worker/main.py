@@ -1,0 +1,318 @@
+"""A scoring process: the script in the main thread, one call after another.
+
+Started by the front end with its socket as standard input. Theory of the file: the main
+thread alternates between waiting for a frame and running user code; only user code can
+be interrupted (`interrupts`), only the main thread receives (`channel`), any thread may
+log. The process ends when the socket does, so it never outlives its front end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+import termios
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed, ScriptError
+from azmlinfsrv.messages import Buffer, Request, Response
+from azmlinfsrv.script import contract as contracts
+from azmlinfsrv.script.loader import add_import_paths, load_script, script_path
+from azmlinfsrv.script.report import Surroundings, describe, format_report, user_traceback
+from azmlinfsrv.script.scorer import ScriptScorer
+from azmlinfsrv.worker.channel import Channel, Closed
+from azmlinfsrv.worker.frames import (
+    Answer,
+    Cancel,
+    Credit,
+    Failure,
+    Interrupt,
+    Ready,
+    Score,
+    Start,
+    StartFailed,
+    StreamEnd,
+    StreamItem,
+    StreamStart,
+)
+from azmlinfsrv.worker.interrupts import Interrupts
+from azmlinfsrv.worker.options import WorkerOptions
+from azmlinfsrv.worker.output import FrameHandler, Printer, configure_logging, write_lines_at_once
+
+START_FAILED = 3  # the exit status; the front end has the report already
+
+# R4.7 row G, to the letter.
+INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
+
+# Bytes of a stream under way to a client that has not taken them yet.
+STREAM_WINDOW_BYTES = 256 * 1024
+
+_log = logging.getLogger("azmlinfsrv")
+_script_log = logging.getLogger("azmlinfsrv.user_script")
+
+
+def main() -> int:
+    """Serve one script over the socket on standard input; returns the exit status."""
+    channel = Channel(_take_socket())
+    try:
+        start, _ = channel.receive()
+        if not isinstance(start, Start):
+            return START_FAILED
+        options = msgspec.msgpack.decode(start.options, type=WorkerOptions)
+        _die_with(options.parent_pid)
+        return Worker(channel, options).serve(start)
+    except Closed:
+        return 0
+
+
+def _take_socket() -> socket.socket:
+    """The socket, moved away from standard input so that the script finds that empty."""
+    descriptor = os.dup(0)  # not inherited by the script's own child processes
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return socket.socket(fileno=descriptor)
+
+
+def _die_with(parent_pid: int) -> None:
+    """Be killed when the front end dies, even in the middle of user code."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415  # only where it is needed
+
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+        if os.getppid() != parent_pid:
+            raise Closed
+
+
+class Worker:
+    """One script and the socket its calls come from."""
+
+    def __init__(self, channel: Channel, options: WorkerOptions) -> None:
+        self._channel = channel
+        self._options = options
+        self._call_id = 0
+        self._interrupts = Interrupts(channel)
+        self._printer = Printer(sys.stdout)
+        self._where = Surroundings(
+            script=script_path(options.entry_script, options.app_root),
+            app_root=options.app_root,
+            source_dir=options.source_dir,
+            model_dir=options.model_dir,
+        )
+
+    def serve(self, start: Start) -> int:
+        """Load, initialise, then answer calls until the front end closes the socket."""
+        self._prepare(start)
+        scorer = self._start_script()
+        if scorer is None:
+            return START_FAILED
+        while True:
+            message, body = self._channel.receive()
+            if isinstance(message, Score):
+                self._answer(scorer, message, body)
+            # Anything else is about a call that is over.
+
+    # --- start --------------------------------------------------------------------------
+
+    def _prepare(self, start: Start) -> None:
+        for name in start.forget:
+            os.environ.pop(name, None)
+        os.environ.update(start.environment)
+        sys.argv = ["azmlinfsrv"]
+        if start.path_head:
+            sys.path.insert(0, start.path_head)
+        add_import_paths(self._where.script, self._options.app_root, self._options.source_dir)
+        write_lines_at_once()
+        handler = FrameHandler(self._channel, lambda: self._call_id)
+        configure_logging(handler, self._options.log_level)
+        self._printer.install()
+        # The terminal's Ctrl-C is the front end's business.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._interrupts.install()
+
+    def _start_script(self) -> ScriptScorer | None:
+        """The initialised script; None if it cannot serve, and the front end knows why."""
+        try:
+            script = load_script(self._options.entry_script, self._options.app_root)
+            contract = contracts.read_contract(script)
+            _script_log.info("%s", script.found)
+            _script_log.info("%s", contract.description)
+            scorer = ScriptScorer(script, contract, self._where, self._options.nan)
+        except ScriptError as error:
+            self._report(str(error), error.__cause__ or error)
+            return None
+        _script_log.info("Invoking user's init function")
+        try:
+            scorer.init()
+        except BaseException as error:  # noqa: BLE001  # their code: anything can come out (R3.9)
+            self._printer.finish_line()
+            self._report("User's init function failed", error)
+            return None
+        self._printer.finish_line()
+        _script_log.info("Users's init has completed successfully")
+        facts = {"is_raw": contract.mode == "raw"}
+        self._channel.send(Ready(), msgspec.msgpack.encode(facts))
+        return scorer
+
+    def _report(self, title: str, error: BaseException) -> None:
+        report = format_report(describe(error, title, self._where))
+        self._channel.send(StartFailed(), report.encode("utf-8", "backslashreplace"))
+
+    # --- calls --------------------------------------------------------------------------
+
+    def _answer(self, scorer: ScriptScorer, call: Score, body: Buffer) -> None:
+        self._call_id = call.call_id
+        try:
+            response = self._score(scorer, call, body)
+            if isinstance(response.body, bytes | bytearray | memoryview):
+                self._send_whole(response, response.body)
+            else:
+                self._send_stream(response, response.body)  # type: ignore[arg-type]  # a plain iterator on this side
+        except Interruption as interruption:
+            self._log_interruption(interruption)
+            self._fail(ScoringFailed(f"interrupted: {interruption.reason}"))
+        except RequestError as error:
+            self._log_failure(error, call, body)
+            self._fail(error)
+        except Closed:
+            raise
+        except BaseException as error:  # noqa: BLE001  # ours, not the script's: never lose a call
+            _log.error("Encountered Exception: %s", user_traceback(error, self._where))
+            self._fail(ScoringFailed(INTERNAL))
+        finally:
+            self._call_id = 0
+
+    def _score(self, scorer: ScriptScorer, call: Score, body: Buffer) -> Response:
+        request = Request(
+            call.method,
+            call.path,
+            call.query,
+            call.headers,
+            body,
+            call.scheme,
+            call.client,
+            call.server,
+            call.http_version,
+            call.request_id,
+            call.client_request_id,
+        )
+        self._interrupts.enter(call.call_id)
+        try:
+            return scorer.score(request)
+        finally:
+            self._interrupts.leave()
+
+    def _send_whole(self, response: Response, body: Buffer) -> None:
+        self._printer.finish_line()
+        self._channel.send(
+            Answer(
+                self._call_id,
+                response.status,
+                response.headers,
+                response.reason,
+                response.timings,
+                _has_output(),
+            ),
+            body,
+        )
+
+    def _fail(self, error: RequestError) -> None:
+        self._printer.finish_line()
+        self._channel.send(
+            Failure(
+                self._call_id, type(error).__name__, error.message, error.location, _has_output()
+            )
+        )
+
+    def _log_interruption(self, interruption: Interruption) -> None:
+        _log.error("run() was interrupted (%s) here:\n%s", interruption.reason, interruption.stack)
+
+    def _log_failure(self, error: RequestError, call: Score, body: Buffer) -> None:
+        if not isinstance(error, ScoringFailed):
+            return  # the client's mistake; the answer says it all
+        kinds = [value for name, value in call.headers if name == b"content-type"]
+        _log.error(
+            "Encountered Exception: %s\nThe request's body: %d bytes, content type %s",
+            user_traceback(error.__cause__ or error, self._where),
+            len(body),
+            kinds[0].decode("latin-1") if kinds else "not given",
+        )
+
+    # --- streams ------------------------------------------------------------------------
+
+    def _send_stream(self, response: Response, items: Iterator[bytes]) -> None:
+        """Send items as they are produced, no further ahead than the client reads."""
+        call_id = self._call_id
+        self._channel.send(
+            StreamStart(
+                call_id, response.status, response.headers, response.reason, response.timings
+            )
+        )
+        complete = False
+        try:
+            complete = self._send_items(call_id, items)
+        except Interruption as interruption:
+            self._log_interruption(interruption)
+        except Closed:
+            raise
+        except BaseException as error:  # noqa: BLE001  # their generator: anything can come out
+            _log.error("Encountered Exception: %s", user_traceback(error, self._where))
+        finally:
+            self._close_items(call_id, items)
+        self._printer.finish_line()
+        self._channel.send(StreamEnd(call_id, complete, _has_output()))
+
+    def _send_items(self, call_id: int, items: Iterator[bytes]) -> bool:
+        ahead = 0  # bytes sent that the client has not taken
+        self._interrupts.credit_bytes = 0
+        while True:
+            self._interrupts.enter(call_id)
+            try:
+                item = next(items, None)
+            finally:
+                self._interrupts.leave()
+            if item is None:
+                return True
+            if not item:
+                continue
+            self._channel.send(StreamItem(call_id), item)
+            ahead += len(item) - self._interrupts.credit_bytes
+            self._interrupts.credit_bytes = 0
+            while (found := self._next_control(wait=ahead >= STREAM_WINDOW_BYTES)) is not None:
+                if isinstance(found, Cancel | Interrupt) and found.call_id == call_id:
+                    return False
+                if isinstance(found, Credit) and found.call_id == call_id:
+                    ahead -= found.body_bytes
+
+    def _next_control(self, *, wait: bool) -> Any:
+        found = self._channel.receive() if wait else self._channel.poll()
+        return None if found is None else found[0]
+
+    def _close_items(self, call_id: int, items: Iterator[bytes]) -> None:
+        close = getattr(items, "close", None)
+        if close is None:
+            return
+        self._interrupts.enter(call_id)
+        try:
+            close()
+        except BaseException as error:  # noqa: BLE001  # their `finally:` block
+            _log.error("Encountered Exception: %s", user_traceback(error, self._where))
+        finally:
+            self._interrupts.leave()
+
+
+def _has_output() -> bool:
+    """Whether the pipes on 1 and 2 hold bytes that the front end has not read yet."""
+    for descriptor in (1, 2):
+        try:
+            if fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0") != b"\0\0\0\0":
+                return True
+        except OSError:  # the script closed or replaced it
+            return True
+    return False

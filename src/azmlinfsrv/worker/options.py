@@ -1,0 +1,44 @@
+"""What a worker needs to know of the settings; it gets no secrets."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from azmlinfsrv.settings import Settings
+
+
+class WorkerOptions(Struct, frozen=True):
+    """Sent to a worker in its `Start` frame."""
+
+    entry_script: str | None
+    app_root: str
+    source_dir: str
+    model_dir: str
+    log_level: str
+    nan: str
+    service_name: str
+    service_version: str
+    service_path_prefix: str
+    scoring_timeout_ms: int
+    cors_origins: str
+    debug_port: int
+    parent_pid: int
+
+    @classmethod
+    def of(cls, settings: Settings, parent_pid: int) -> WorkerOptions:
+        """Pick them from the settings."""
+        return cls(
+            entry_script=settings.entry_script,
+            app_root=settings.app_root,
+            source_dir=settings.source_dir or "",
+            model_dir=settings.model_dir or "",
+            log_level=settings.log_level,
+            nan=settings.nan,
+            service_name=settings.service_name,
+            service_version=settings.service_version,
+            service_path_prefix=settings.service_path_prefix,
+            scoring_timeout_ms=settings.scoring_timeout_ms,
+            cors_origins=settings.cors_origins or "",
+            debug_port=settings.debug_port or 0,
+            parent_pid=parent_pid,
+        )

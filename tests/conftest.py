@@ -1,0 +1,26 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Server, serving
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """``serve(source, *flags, environ={})``: a ready server for a script given as text."""
+    with ExitStack() as stack:
+
+        def start(source: str, *flags: str, environ: dict[str, str] | None = None) -> Server:
+            script = tmp_path / "score.py"
+            script.write_text(source, encoding="utf-8")
+            return stack.enter_context(serving(script, *flags, root=tmp_path, environ=environ))
+
+        yield start

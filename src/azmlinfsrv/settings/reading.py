@@ -156,7 +156,9 @@ class _Reader:
             try:
                 return named_config_file(self._cwd / path, CONFIG_KEYS)
             except UnusableFileError as error:
-                self._problems.append((given[1].name, str(error)))
+                # Under the variable's name for the flag too: the flag itself is well-formed,
+                # so this is a configuration error, not one of usage.
+                self._problems.append(("AZUREML_CONFIG_FILE", str(error)))
                 return ConfigFile()
         root = self._cwd / str((self._given(_BY_NAME["app_root"]) or ("",))[0])
         folders = [root]

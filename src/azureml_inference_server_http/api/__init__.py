@@ -1,0 +1,1 @@
+"""What entry scripts import: `aml_request` and `aml_response`."""

@@ -75,8 +75,9 @@ def _definitions(names: Mapping[str, Any], module_name: str) -> Iterator[Any]:
 
 
 def _has_mark(function: Any) -> bool:
+    target = getattr(function, "__func__", function)
     # Not getattr: an object may answer to every name.
-    return _MARK in getattr(function, "__dict__", ()) or any(function is one for one in _marked)
+    return _MARK in getattr(target, "__dict__", ()) or any(target is one for one in _marked)
 
 
 def _wraps_marked(function: Any, seen: set[int]) -> bool:
@@ -330,10 +331,12 @@ def response_of(value: Any, method: str) -> Response | None:
     except BaseException:
         answer.close()
         raise
-    if isinstance(body, _Stream) and method != "HEAD":
-        body.fetch_first()
-    else:
+    if not isinstance(body, _Stream):
         answer.close()
+    elif method == "HEAD":
+        body.close()
+    else:
+        body.fetch_first()
     return Response(status, headers, body, None, reason)
 
 

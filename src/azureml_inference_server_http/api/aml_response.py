@@ -52,7 +52,7 @@ class AMLResponse(flask.Response):
         run_function_failed: The value of ``x-ms-run-function-failed``; with a status of
             500 or more the server sends ``True`` whatever is said here (R3.28).
     Raises:
-        TypeError: *message* has no JSON form, or a header value is not text.
+        TypeError: *message* has no JSON form, or a header is not text.
         ValueError: the status is empty, or a header value holds a line break.
     """
 
@@ -76,9 +76,10 @@ class AMLResponse(flask.Response):
             self._add_header(name, value, is_json)
 
     def _add_header(self, name: str, value: str, is_json: bool) -> None:
-        if not isinstance(value, str):
+        if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(
-                f"response_headers[{name!r}] is a {type(value).__name__}; header values are str."
+                f"response_headers holds {type(name).__name__}: {type(value).__name__}; "
+                "names and values of headers are str."
             )
         folded = name.lower()
         if folded == "content-type":

@@ -14,6 +14,7 @@ from msgspec import Struct
 # Pairs in the order of the wire; names of a request are in lower case.
 Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 Buffer: TypeAlias = "bytes | bytearray | memoryview"
+BUFFERS = (bytes, bytearray, memoryview)  # for isinstance: a body that is whole
 
 
 class Request(Struct, frozen=True, gc=False):

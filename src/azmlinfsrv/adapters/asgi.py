@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 from azmlinfsrv.app.application import Application
 from azmlinfsrv.errors import BadInput, BodyTooLarge
-from azmlinfsrv.messages import Buffer, Request, Response
+from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import CallerLeft, StreamCut
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-# A server may set this in the scope when the peer stopped sending before the body was
-# whole but still reads (a half-closed connection).
-TRUNCATED = "azmlinfsrv.truncated"
+# A server of ours puts the `Connection` of a request into its scope under this name: what
+# ASGI cannot say, or can only say slowly.
+CONNECTION = "azmlinfsrv.connection"
+
+
+class Connection(Protocol):
+    """What a server of ours knows of one request beyond ASGI.
+
+    Attributes:
+        disconnected: The peer has closed the connection.
+        is_truncated: The peer stopped sending before the body was whole, but still reads.
+    """
+
+    disconnected: bool
+    is_truncated: bool
+
+    def respond(self, status: int, reason: str, headers: Headers, body: Buffer) -> None:
+        """Write a whole response at once."""
+
+
+_BODILESS = frozenset((204, 304))  # no Content-Length either (RFC 9110, 8.6)
 
 
 class AsgiApplication:
@@ -59,24 +77,24 @@ class AsgiApplication:
             response = await self._handle(request_of(scope), caller)
         except CallerLeft:
             return
-        headers = response.headers
-        if not caller.is_body_read:
+        headers, body = response.headers, response.body
+        if not caller.is_body_read and caller.declares_body():
             # What is left of the body would be taken for the next request.
             headers = [*headers, (b"Connection", b"close")]
-        body = response.body
-        if isinstance(body, bytes | bytearray | memoryview):
-            if response.status >= 200 and response.status not in (204, 304):
-                headers = [
-                    headers[0],
-                    (b"Content-Length", str(len(body)).encode()),
-                    *headers[1:],
-                ]
-            await send(
-                {"type": "http.response.start", "status": response.status, "headers": headers}
-            )
-            await send({"type": "http.response.body", "body": body})
-        else:
+        if not isinstance(body, BUFFERS):
             await self._stream(response, headers, body, caller, send)  # type: ignore[arg-type]  # asynchronous on this side of the wall
+            return
+        if response.status not in _BODILESS:
+            headers = [
+                *headers[:1],
+                (b"Content-Length", b"%d" % len(body)),  # type: ignore[arg-type]  # BUFFERS are sized
+                *headers[1:],
+            ]
+        if caller.connection is not None:
+            caller.connection.respond(response.status, response.reason, headers, body)  # type: ignore[arg-type]  # as above
+            return
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _stream(
         self,
@@ -121,20 +139,23 @@ class AsgiCaller:
     """The peer of one ASGI scope."""
 
     def __init__(self, scope: Message, receive: Receive) -> None:
-        self._scope = scope
+        self._headers: Headers = scope["headers"]
         self._receive = receive
-        self.is_body_read = not any(
-            name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]
+        self.connection: Connection | None = scope.get(CONNECTION)
+        self.is_body_read = False
+
+    def declares_body(self) -> bool:
+        """Whether the head of the request announces a body (RFC 9112, 6.3)."""
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self._headers
         )
 
     async def read_body(self, limit_bytes: int) -> Buffer:
         """See `azmlinfsrv.app.interface.Caller`."""
-        declared = next(
-            (int(value) for name, value in self._scope["headers"] if name == b"content-length"),
-            None,
-        )
-        if declared is not None and declared > limit_bytes:
-            raise _too_large(limit_bytes)
+        for name, value in self._headers:
+            if name == b"content-length" and int(value) > limit_bytes:
+                raise _too_large(limit_bytes)
         message = await self._receive()
         body: Buffer = message.get("body", b"")
         if message.get("more_body"):
@@ -147,9 +168,7 @@ class AsgiCaller:
             body = parts
         if message["type"] == "http.disconnect":
             raise CallerLeft
-        if len(body) > limit_bytes:
-            raise _too_large(limit_bytes)
-        if self._scope.get(TRUNCATED):
+        if self.connection is not None and self.connection.is_truncated:
             raise BadInput(
                 f"The request body ended after {len(body)} bytes, before it was complete."
             )
@@ -159,10 +178,12 @@ class AsgiCaller:
     def has_left(self) -> bool:
         """See `azmlinfsrv.app.interface.Caller`.
 
-        ``receive`` is asked once without waiting: it is a coroutine that either has the
-        message ``http.disconnect`` ready or would wait for it. A task that waits beside
-        every call would cost as much as the call.
+        Under another's server ``receive`` is asked once without waiting: it is a coroutine
+        that either has the message ``http.disconnect`` ready or would wait for it. A task
+        that waits beside every call would cost as much as the call.
         """
+        if self.connection is not None:
+            return self.connection.disconnected
         waiting = self._receive()
         try:
             waiting.send(None)  # type: ignore[attr-defined]  # a coroutine in every ASGI server

@@ -7,13 +7,12 @@ from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from azmlinfsrv.app.correlation import Correlation, correlate
 from azmlinfsrv.app.failures import FUNCTION_FAILED, response_for
 from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.errors import MethodNotAllowed, NotFound, RequestError, ScoringFailed
-from azmlinfsrv.messages import Headers, Request, Response
+from azmlinfsrv.messages import BUFFERS, Headers, Request, Response
 from azmlinfsrv.pool.interface import Pool
 from azmlinfsrv.telemetry import logs
 
@@ -114,7 +113,7 @@ class Application:
                 request.query,
                 response.status,
                 perf_counter() - began,
-                len(body) if isinstance(body, bytes | bytearray | memoryview) else None,
+                len(body) if isinstance(body, BUFFERS) else None,  # type: ignore[arg-type]  # BUFFERS are sized
             )
         return response
 
@@ -139,11 +138,17 @@ class Application:
     def _finish(self, response: Response, correlation: Correlation) -> Response:
         """Add what every response carries, in the order of R4.6."""
         headers = response.headers
-        if response.timings is not None:
-            run_ms = f"{response.timings.run_s * 1000:.3f}".encode()
+        timings = response.timings
+        if timings is not None:
+            run_ms = b"%.3f" % (timings.run_s * 1000)
             headers = [*headers, (b"x-ms-run-fn-exec-ms", run_ms)]
-        headers = [*headers, *self._version, *correlation.headers]
-        return replace(response, headers=headers)
+        return Response(
+            response.status,
+            [*headers, *self._version, *correlation.headers],
+            response.body,
+            timings,
+            response.reason,
+        )
 
     # --- probes -------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ class Call:
     the caller has gone, whichever is first. What comes later is dropped here.
     """
 
-    __slots__ = ("answered", "has_left", "id", "process", "request", "stream", "timer")
+    __slots__ = ("answered", "deadline", "has_left", "id", "limit_s", "process", "request", "stream")
 
     def __init__(
         self,
@@ -40,12 +40,15 @@ class Call:
         request: Request,
         answered: asyncio.Future[Response],
         has_left: Callable[[], bool],
+        limit_s: float,
+        deadline: float,
     ) -> None:
         self.id = call_id
         self.request = request
         self.answered = answered
         self.has_left = has_left
-        self.timer: asyncio.TimerHandle | None = None
+        self.limit_s = limit_s
+        self.deadline = deadline  # on the loop's clock; infinite if there is no limit
         self.process: WorkerProcess | None = None
         self.stream: Stream | None = None
 
@@ -56,13 +59,11 @@ class Call:
 
     def answer(self, response: Response) -> None:
         """Give the whole answer."""
-        self.close()
         if not self.answered.done():
             self.answered.set_result(response)
 
     def fail(self, error: Exception) -> None:
         """Answer with an error; a stream that has begun is cut instead."""
-        self.close()
         if not self.answered.done():
             self.answered.set_exception(error)
         elif self.stream is not None:
@@ -80,12 +81,6 @@ class Call:
             return
         self.stream = Stream(self.id, send)
         self.answered.set_result(replace(head, body=self.stream))
-
-    def close(self) -> None:
-        """Stop the clock."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
 
 
 class Stream:

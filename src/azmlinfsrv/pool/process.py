@@ -328,7 +328,6 @@ class WorkerProcess(asyncio.BufferedProtocol):
             self._drain_output()
         if call.stream is not None:
             call.stream.end(complete=end.complete)
-        call.close()
         self._finish_call()
 
     def _drain_output(self) -> None:

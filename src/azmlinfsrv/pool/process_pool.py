@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 
@@ -68,6 +69,8 @@ class ProcessPool:
         self._failed_starts = 0
         self._trouble = ""
         self._is_stopping = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_deadline = math.inf
         self._is_drained = asyncio.Event()
         # The loop itself holds tasks weakly only.
         self._attaching: set[asyncio.Task[None]] = set()
@@ -117,7 +120,10 @@ class ProcessPool:
             raise Unavailable("The server is stopping.", headers=(_RETRY_AFTER,))
         loop = asyncio.get_running_loop()
         self._last_id += 1
-        call = Call(self._last_id, request, loop.create_future(), has_left)
+        deadline = loop.time() + limit_s if limit_s else math.inf
+        call = Call(
+            self._last_id, request, loop.create_future(), has_left, limit_s, deadline
+        )
         if self._idle:
             self._idle.pop().dispatch(call)
         elif len(self._waiting) < self._queue_size:
@@ -127,13 +133,9 @@ class ProcessPool:
                 f"{self._queue_size} calls are waiting already. Try again later.",
                 headers=(_RETRY_AFTER,),
             )
-        if limit_s:
-            call.timer = loop.call_later(limit_s, self._expire, call, limit_s)
-        try:
-            return await call.answered
-        except asyncio.CancelledError:
-            call.close()
-            raise
+        if deadline < self._next_deadline:
+            self._watch(deadline)
+        return await call.answered
 
     async def facts(self, limit_s: float) -> ScriptFacts:
         """See `Pool.facts`."""
@@ -158,17 +160,41 @@ class ProcessPool:
 
     # --- deadlines ----------------------------------------------------------------------
 
-    def _expire(self, call: Call, limit_s: float) -> None:
+    def _watch(self, deadline: float) -> None:
+        """One timer for all calls: set to the earliest deadline, never moved later.
+
+        A timer a call would be a tenth of what the whole call costs here.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next_deadline = deadline
+        self._timer = asyncio.get_running_loop().call_at(deadline, self._check_deadlines)
+
+    def _check_deadlines(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._timer = None
+        self._next_deadline = math.inf
+        earliest = math.inf
+        running = [process.call for process in self._processes if process.call is not None]
+        for call in [*self._waiting, *running]:
+            if call.deadline <= now:
+                self._expire(call)
+            else:
+                earliest = min(earliest, call.deadline)
+        if earliest < math.inf:
+            self._watch(earliest)
+
+    def _expire(self, call: Call) -> None:
+        limit_ms = f"{call.limit_s * 1000:.15g}"
         process = call.process
         if process is None:
             call.fail(
                 Unavailable(
-                    f"No scoring process was free within {limit_s * 1000:g} ms.",
-                    headers=(_RETRY_AFTER,),
+                    f"No scoring process was free within {limit_ms} ms.", headers=(_RETRY_AFTER,)
                 )
             )
             return
-        call.fail(ScoringTimeout(f"Scoring timeout after {limit_s * 1000:g} ms"))
+        call.fail(ScoringTimeout(f"Scoring timeout after {limit_ms} ms"))
         process.interrupt("timeout", self._grace_s)
 
     # --- supervision (what processes tell) ----------------------------------------------

@@ -14,7 +14,7 @@ from azmlinfsrv.script import raw
 from azmlinfsrv.script.arguments import header_dict, json_object, query_object, text_argument
 from azmlinfsrv.script.contract import HEADERS_PARAMETER, Contract
 from azmlinfsrv.script.loader import EntryScript
-from azmlinfsrv.script.report import Surroundings, location_of
+from azmlinfsrv.script.location import Surroundings, location_of
 from azmlinfsrv.script.result import encode
 
 if TYPE_CHECKING:
@@ -43,9 +43,8 @@ class ScriptScorer:
             # A plain run() may call get_event_loop(): the main thread has one (X3).
             self._event_loop()
         self._finish(self._script.init())
-        # R8.8: flask.request works in every mode; a script that has not imported Flask
-        # by now pays nothing for it.
-        self._uses_flask = self._contract.mode == "raw" or "flask" in sys.modules
+        # R8.8: flask.request works in every mode; scripts without it pay nothing.
+        self._uses_flask = self._contract.mode == "raw" or raw.uses_flask(self._script.module)
 
     def score(self, request: Request) -> Response:
         """Answer one call.

@@ -21,10 +21,11 @@ from typing import Any
 import msgspec
 
 from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed, ScriptError
-from azmlinfsrv.messages import Buffer, Request, Response
+from azmlinfsrv.messages import BUFFERS, Buffer, Request, Response
 from azmlinfsrv.script import contract as contracts
+from azmlinfsrv.script.compat import provide_azureml_names
 from azmlinfsrv.script.loader import add_import_paths, load_script, script_path
-from azmlinfsrv.script.report import Surroundings, describe, format_report, user_traceback
+from azmlinfsrv.script.location import Surroundings
 from azmlinfsrv.script.scorer import ScriptScorer
 from azmlinfsrv.worker.channel import Channel, Closed
 from azmlinfsrv.worker.frames import (
@@ -127,6 +128,7 @@ class Worker:
         sys.argv = ["azmlinfsrv"]
         if start.path_head:
             sys.path.insert(0, start.path_head)
+        provide_azureml_names(self._options.model_dir or None)
         add_import_paths(self._where.script, self._options.app_root, self._options.source_dir)
         write_lines_at_once()
         handler = FrameHandler(self._channel, lambda: self._call_id)
@@ -161,8 +163,16 @@ class Worker:
         return scorer
 
     def _report(self, title: str, error: BaseException) -> None:
+        from azmlinfsrv.script.report import describe, format_report
+
         report = format_report(describe(error, title, self._where))
         self._channel.send(StartFailed(), report.encode("utf-8", "backslashreplace"))
+
+    def _traceback_of(self, error: BaseException) -> str:
+        # Only needed when something is wrong; a start without it is a tenth quicker.
+        from azmlinfsrv.script.report import user_traceback
+
+        return user_traceback(error, self._where)
 
     # --- calls --------------------------------------------------------------------------
 
@@ -170,7 +180,7 @@ class Worker:
         self._call_id = call.call_id
         try:
             response = self._score(scorer, call, body)
-            if isinstance(response.body, bytes | bytearray | memoryview):
+            if isinstance(response.body, BUFFERS):
                 self._send_whole(response, response.body)
             else:
                 self._send_stream(response, response.body)  # type: ignore[arg-type]  # a plain iterator on this side
@@ -183,7 +193,7 @@ class Worker:
         except Closed:
             raise
         except BaseException as error:  # noqa: BLE001  # ours, not the script's: never lose a call
-            _log.error("Encountered Exception: %s", user_traceback(error, self._where))
+            _log.error("Encountered Exception: %s", self._traceback_of(error))
             self._fail(ScoringFailed(INTERNAL))
         finally:
             self._call_id = 0
@@ -239,7 +249,7 @@ class Worker:
         kinds = [value for name, value in call.headers if name == b"content-type"]
         _log.error(
             "Encountered Exception: %s\nThe request's body: %d bytes, content type %s",
-            user_traceback(error.__cause__ or error, self._where),
+            self._traceback_of(error.__cause__ or error),
             len(body),
             kinds[0].decode("latin-1") if kinds else "not given",
         )
@@ -262,7 +272,7 @@ class Worker:
         except Closed:
             raise
         except BaseException as error:  # noqa: BLE001  # their generator: anything can come out
-            _log.error("Encountered Exception: %s", user_traceback(error, self._where))
+            _log.error("Encountered Exception: %s", self._traceback_of(error))
         finally:
             self._close_items(call_id, items)
         self._printer.finish_line()
@@ -302,7 +312,7 @@ class Worker:
         try:
             close()
         except BaseException as error:  # noqa: BLE001  # their `finally:` block
-            _log.error("Encountered Exception: %s", user_traceback(error, self._where))
+            _log.error("Encountered Exception: %s", self._traceback_of(error))
         finally:
             self._interrupts.leave()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
-from azmlinfsrv.settings import Settings
+if TYPE_CHECKING:
+    from azmlinfsrv.settings import Settings  # 10 ms a worker does not need
 
 
 class WorkerOptions(Struct, frozen=True):

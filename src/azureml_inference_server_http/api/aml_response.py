@@ -75,7 +75,7 @@ class AMLResponse(flask.Response):
         for name, value in (response_headers or {}).items():
             self._add_header(name, value, is_json)
 
-    def _add_header(self, name: str, value: str, is_json: bool) -> None:
+    def _add_header(self, name: Any, value: Any, is_json: bool) -> None:
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(
                 f"response_headers holds {type(name).__name__}: {type(value).__name__}; "

@@ -16,7 +16,6 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -132,13 +131,15 @@ _FILL: dict[str, Callable[[ModuleType], None]] = {
 }
 
 
-class _AzuremlFinder(MetaPathFinder, Loader):
+class _AzuremlFinder:
+    """Finder and loader; no subclass of those in `importlib.abc`, which is slow to import."""
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname in _FILL and (fullname != f"{_CORE}.model" or _is_ours(_CORE)):
             # All are packages: `from azureml.core.model import X` then asks here for X.
-            return ModuleSpec(fullname, self, is_package=True)
+            return ModuleSpec(fullname, self, is_package=True)  # type: ignore[arg-type]  # a loader by duck typing
         if fullname.startswith(f"{_CORE}.") and _is_ours(_CORE):
             # The name is not the one asked for, or `from azureml.core import X` would replace
             # the message by its own.

@@ -95,6 +95,7 @@ RAW_SCRIPTS = {
         "def make():\n def run(r): return run(r)\n return run\nrun = make()",
         False,
     ),
+    "a class that holds itself": ("class A: pass\nA.A = A\ndef run(r): pass", False),
     "an object that has every attribute": (
         "class A:\n def __getattr__(self, name): return A()\n def __call__(self): pass\nrun = A()",
         False,

@@ -20,7 +20,7 @@ import contextvars
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from io import BytesIO
 from types import CodeType, FunctionType, MethodType, ModuleType, TracebackType
@@ -61,17 +61,21 @@ def is_raw(run: Any, module: ModuleType) -> bool:
     a partial, a method, ``__call__``, a decorator's closure), or to a function or method
     defined in *module*. Marked functions the script merely imported do not count.
     """
-    return _wraps_marked(run, set()) or any(
-        _has_mark(value) for value in _definitions(vars(module), module.__name__)
-    )
+    return _wraps_marked(run, set()) or any(_has_mark(value) for value in _definitions(module))
 
 
-def _definitions(names: Mapping[str, Any], module_name: str) -> Iterator[Any]:
-    for value in list(names.values()):
-        if getattr(value, "__module__", None) == module_name:
-            yield value
-            if isinstance(value, type):
-                yield from _definitions(vars(value), module_name)
+def _definitions(module: ModuleType) -> Iterator[Any]:
+    """What *module* defines, and what its classes do."""
+    values = list(vars(module).values())
+    classes: list[type] = []  # a class may hold itself
+    while values:
+        value = values.pop()
+        if getattr(value, "__module__", None) != module.__name__:
+            continue
+        yield value
+        if isinstance(value, type) and value not in classes:
+            classes.append(value)
+            values += vars(value).values()
 
 
 def _has_mark(function: Any) -> bool:
@@ -114,7 +118,7 @@ def uses_flask(module: ModuleType) -> bool:
     """
     return "flask" in sys.modules or any(
         isinstance(value, FunctionType) and _imports_flask(value.__code__)
-        for value in _definitions(vars(module), module.__name__)
+        for value in _definitions(module)
     )
 
 

@@ -1,0 +1,248 @@
+"""Watches inference-schema convert the arguments of run(), and words what it rejects.
+
+The library converts inside the call: every decorator hands its value to one function,
+which calls itself for the values inside lists and objects. We put ourselves around that
+function. What it raises passes on unchanged, so that the script's own decorators see what
+they always saw; it only carries a note (`Rejection`) of which value did not fit.
+Deciding whether a noted error answers the call is left to `azmlinfsrv.script.schema`.
+
+Two mistakes of the library (1.8) are mended on the way, because every call would fail:
+``date`` samples before Python 3.14, and ``bytearray`` samples (contract D33).
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import CodeType, ModuleType, TracebackType
+from typing import Any
+
+from azmlinfsrv.errors import ServerError
+
+# What inference-schema calls its converting function, since 1.0.
+_CONVERTER = "_deserialize_input_argument"
+_ORIGINAL = "__azmlinfsrv_original__"
+_NOTE = "__azmlinfsrv_rejection__"
+_DEFAULTS = "__azmlinfsrv_defaults__"
+_LIBRARY = "inference_schema."
+
+# Raised by a declared type, these say that the script or the machine is at fault.
+_NOT_A_REJECTION = (ServerError, NameError, ImportError, OSError, MemoryError, SystemError)
+
+_JSON_KINDS: dict[type, str] = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
+
+_STANDARD_SAMPLES: dict[type, str] = {
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    tuple: "a list",
+    dict: "an object",
+    bytes: "a string of base64",
+    bytearray: "a string of base64",
+    datetime.date: "a date such as 2020-12-31",
+    datetime.datetime: "a date and time such as 2020-12-31 23:59:59",
+    datetime.time: "a time such as 23:59:59",
+}
+
+
+@dataclass(slots=True)
+class Rejection:
+    """Which value did not fit which declared type.
+
+    Attributes:
+        reason: What was expected and what came, without anything of the value itself.
+        steps: ``(name, value, declared type)``, innermost first; the last is the parameter.
+    """
+
+    reason: str
+    steps: list[tuple[str, Any, Any]] = field(default_factory=list)
+
+    @property
+    def parameter(self) -> str:
+        return self.steps[-1][0]
+
+    @property
+    def declared(self) -> Any:
+        return self.steps[-1][2]
+
+    @property
+    def place(self) -> str:
+        """Where in the argument, as ``Inputs.rows[2]``; names are those of the sample."""
+        place, parent = self.parameter, self.steps[-1][1]
+        for name, value, _ in reversed(self.steps[:-1]):
+            if isinstance(parent, list | tuple):
+                place += f"[{next((i for i, item in enumerate(parent) if item is value), '')}]"
+            else:
+                place += f".{name}"
+            parent = value
+        return place
+
+
+def watch_conversions(decorators: ModuleType) -> None:
+    """Put ourselves around the library's converter; once for a process, however often called.
+
+    A library without that function is left alone: its rejections stay script errors.
+
+    Args:
+        decorators: The module ``inference_schema.schema_decorators``.
+    """
+    original = getattr(decorators, _CONVERTER, None)
+    if original is not None and not hasattr(original, _ORIGINAL):
+        setattr(decorators, _CONVERTER, _watched(original))
+
+
+def keep_default(declared: Any, name: str, default: Any) -> None:
+    """Let run() have its own default as it is, where the declared type would reject it.
+
+    The library converts defaults like any value, and so rejects ``None`` for most types.
+    """
+    try:
+        vars(declared).setdefault(_DEFAULTS, {})[name] = default
+    except TypeError:  # a type with __slots__: its defaults are converted, as before
+        return
+
+
+def rejection_in(error: BaseException) -> Rejection | None:
+    """The note *error* carries from a conversion, if it speaks of the value at all."""
+    if isinstance(error, _NOT_A_REJECTION):
+        return None
+    note = getattr(error, _NOTE, None)
+    return note if isinstance(note, Rejection) else None
+
+
+def frames_of(error: BaseException) -> Iterator[TracebackType]:
+    """The traceback of *error*, outermost first."""
+    entry = error.__traceback__
+    while entry is not None:
+        yield entry
+        entry = entry.tb_next
+
+
+def _watched(original: Callable[[Any, Any, str], Any]) -> Callable[[Any, Any, str], Any]:
+    code: CodeType | None = getattr(original, "__code__", None)
+
+    def convert(input_data: Any, param_type: Any, param_name: str) -> Any:
+        try:
+            return original(_mended(input_data, param_type), param_type, param_name)
+        except Exception as error:
+            defaults = getattr(param_type, _DEFAULTS, None)
+            if defaults and param_name in defaults and defaults[param_name] is input_data:
+                return input_data
+            _note(error, input_data, param_type, param_name, code)
+            raise
+
+    setattr(convert, _ORIGINAL, original)
+    return convert
+
+
+def _note(error: Exception, value: Any, declared: Any, name: str, code: CodeType | None) -> None:
+    note = getattr(error, _NOTE, None)
+    # A type may raise one and the same exception at every call, with our old note on it.
+    if note is None or not _holds(value, note.steps[-1]):
+        *_, last = frames_of(error)
+        if last.tb_frame.f_code is code and not isinstance(error, ValueError):
+            return  # the library could not even look at the type: no call can work
+        note = Rejection(f"expected {_expected(declared)}, got {_got(value, declared, error)}")
+        try:
+            setattr(error, _NOTE, note)
+        except AttributeError:  # an exception class that takes no attributes
+            return
+    note.steps.append((name, value, declared))
+
+
+def _holds(value: Any, step: tuple[str, Any, Any]) -> bool:
+    """Whether *step* was taken inside *value*."""
+    name, inner, _ = step
+    if isinstance(value, dict):
+        return value.get(name) is inner
+    return isinstance(value, list | tuple) and any(item is inner for item in value)
+
+
+def _mended(value: Any, declared: Any) -> Any:
+    """*value*, converted here if the library's own conversion can only fail."""
+    sample_type = getattr(declared, "sample_data_type", None)
+    if (
+        sample_type not in (datetime.date, bytearray)
+        or not isinstance(value, str)
+        or _library_type(declared) != "StandardPythonParameterType"
+    ):
+        return value
+    if sample_type is bytearray:
+        return bytearray(base64.b64decode(value.encode()))
+    return datetime.datetime.strptime(value, "%Y-%m-%d").date()
+
+
+def _library_type(declared: Any) -> str:
+    """The library's class whose conversion *declared* uses; empty for the script's own."""
+    for kind in type(declared).__mro__:
+        if "deserialize_input" in vars(kind):
+            return kind.__name__ if kind.__module__.startswith(_LIBRARY) else ""
+    return ""
+
+
+def _expected(declared: Any) -> str:
+    sample: Any = getattr(declared, "sample_input", None)
+    kind = _library_type(declared)
+    if kind == "StandardPythonParameterType":
+        return _STANDARD_SAMPLES.get(type(sample), f"a value of type {type(sample).__name__}")
+    if kind == "NumpyParameterType":
+        item = f" of {sample.dtype}" if declared.enforce_column_type else ""
+        return f"an array{item}" + (_shape(sample.shape) if declared.enforce_shape else "")
+    if kind == "PandasParameterType":
+        columns = f" with {sample.shape[1]} columns" if declared.enforce_shape else ""
+        return f"a table in the form {declared.orient!r}{columns}"
+    if kind == "SparkParameterType":
+        return "a list of records"
+    return f"a value that {type(declared).__name__} accepts"
+
+
+def _got(value: Any, declared: Any, error: Exception) -> str:
+    kind = _JSON_KINDS.get(type(value), f"a value of type {type(value).__name__}")
+    match _library_type(declared):
+        case "NumpyParameterType" | "PandasParameterType" as table:
+            shape = _converted_shape(error)
+            if shape is None:
+                return f"{kind} that cannot be converted to it" if _is_table(value) else kind
+            if table == "PandasParameterType":
+                return f"{shape[1]} columns"
+            return "one" + _shape(shape, first=str(shape[0]) if shape else "")
+        case "StandardPythonParameterType" if not isinstance(value, str):
+            return kind
+        case "StandardPythonParameterType" if declared.sample_data_type in (int, float, bool):
+            return kind
+        case "StandardPythonParameterType" if declared.sample_data_type in (list, tuple, dict):
+            return kind
+        case _:
+            return f"{kind} that is not one"
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list | dict)
+
+
+def _shape(shape: tuple[int, ...], first: str = "n") -> str:
+    """The shape in words; the sample's first dimension is free (R3.22)."""
+    inner = ", ".join([first, *map(str, shape[1:])]) if shape else ""
+    return f" of shape ({inner}{',' if len(shape) == 1 else ''})"
+
+
+def _converted_shape(error: Exception) -> tuple[int, ...] | None:
+    """The shape the value had once converted, if the library got as far as to compare it."""
+    for entry in frames_of(error):
+        names = entry.tb_frame.f_locals
+        if entry.tb_frame.f_code.co_name == "deserialize_input" and "expected_shape" in names:
+            converted = names.get("input_array", names.get("data_frame"))
+            return getattr(converted, "shape", None)
+    return None

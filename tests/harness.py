@@ -106,9 +106,7 @@ class Server:
     def workers(self) -> list[psutil.Process]:
         """The scoring processes that live."""
         return [
-            child
-            for child in self.front_end().children()
-            if child.status() != psutil.STATUS_ZOMBIE
+            child for child in self.front_end().children() if child.status() != psutil.STATUS_ZOMBIE
         ]
 
     def tree(self) -> list[psutil.Process]:

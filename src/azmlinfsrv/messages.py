@@ -37,7 +37,7 @@ class Request(Struct, frozen=True, gc=False):
     method: str
     path: str
     query: bytes = b""
-    headers: Headers = []  # noqa: RUF012  # msgspec copies an empty default list
+    headers: Headers = []  # msgspec copies an empty default list
     body: Buffer = b""
     scheme: str = "http"
     client: str = ""

@@ -218,9 +218,7 @@ def test_ten_thousand_calls_on_32_connections_have_no_error(serve: Serve) -> Non
         with contextlib.closing(server.connect()) as connection:
             for index in range(313):
                 token = f"{number}-{index}"
-                answer = ask(
-                    connection, "POST", "/score", json.dumps({"token": token}).encode()
-                )
+                answer = ask(connection, "POST", "/score", json.dumps({"token": token}).encode())
                 wrong += answer.status != 200 or json.loads(answer.body)["token"] != token
         return wrong
 

@@ -14,6 +14,7 @@ from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.errors import MethodNotAllowed, NotFound, RequestError, ScoringFailed
 from azmlinfsrv.messages import BUFFERS, Headers, Request, Response
 from azmlinfsrv.pool.interface import Pool
+from azmlinfsrv.script.swagger import pick_version
 from azmlinfsrv.telemetry import logs
 
 _log = logging.getLogger("azmlinfsrv")
@@ -73,6 +74,7 @@ class Application:
         version = policy.server_version.encode("latin-1", "replace")
         self._version: Headers = [(b"x-ms-server-version", version)] if version else []
         health = {"GET": self._health, "HEAD": self._health, "OPTIONS": self._options}
+        swagger = {"GET": self._swagger, "HEAD": self._swagger, "OPTIONS": self._options}
         live = dict.fromkeys(("GET", "HEAD"), self._live)
         ready = dict.fromkeys(("GET", "HEAD"), self._ready)
         score = {
@@ -84,6 +86,7 @@ class Application:
         self._routes = {
             "/": Route(health, is_logged=False),
             "/score": Route(score, is_logged=True),
+            "/swagger.json": Route(swagger, is_logged=True),
             "/health/live": Route(live, is_logged=False),
             "/health/ready": Route(ready, is_logged=False),
         }
@@ -167,9 +170,7 @@ class Application:
         """The front end is up."""
         return Response(200, [_HTML], b"Healthy")
 
-    async def _ready(
-        self, request: Request, correlation: Correlation, caller: Caller
-    ) -> Response:
+    async def _ready(self, request: Request, correlation: Correlation, caller: Caller) -> Response:
         """A worker can score."""
         return await self._health(request, correlation, caller)
 
@@ -180,11 +181,19 @@ class Application:
         allow = route.allow if route is not None else b""
         return Response(200, [_HTML, (b"Allow", allow)])
 
+    # --- documents ----------------------------------------------------------------------
+
+    async def _swagger(
+        self, request: Request, _correlation: Correlation, _caller: Caller
+    ) -> Response:
+        """``/swagger.json?version=…`` (R5.1, R5.2)."""
+        facts = await self._pool.facts(self._policy.limit_s)
+        document = facts.documents.answer(pick_version(request.query))
+        return Response(200, [_JSON, (FUNCTION_FAILED, b"False")], document)
+
     # --- scoring ------------------------------------------------------------------------
 
-    async def _score(
-        self, request: Request, correlation: Correlation, caller: Caller
-    ) -> Response:
+    async def _score(self, request: Request, correlation: Correlation, caller: Caller) -> Response:
         body = await caller.read_body(self._policy.max_body_bytes)
         scored = Request(
             request.method,

@@ -78,9 +78,7 @@ def _correlate(given: dict[bytes, bytes], tail: Headers) -> Correlation:
     out = [(b"x-request-id", ours), (b"x-ms-request-id", legacy or client or ours)]
     if client or legacy:
         out.append((b"x-ms-client-request-id", client or legacy))
-    return Correlation(
-        ours.decode("latin-1"), (client or legacy).decode("latin-1"), [*out, *tail]
-    )
+    return Correlation(ours.decode("latin-1"), (client or legacy).decode("latin-1"), [*out, *tail])
 
 
 def new_id() -> str:

@@ -32,7 +32,16 @@ class Call:
     the caller has gone, whichever is first. What comes later is dropped here.
     """
 
-    __slots__ = ("answered", "deadline", "has_left", "id", "limit_s", "process", "request", "stream")
+    __slots__ = (
+        "answered",
+        "deadline",
+        "has_left",
+        "id",
+        "limit_s",
+        "process",
+        "request",
+        "stream",
+    )
 
     def __init__(
         self,

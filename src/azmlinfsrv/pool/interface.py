@@ -8,16 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from azmlinfsrv.messages import Request, Response
-
-
-class ScriptFacts(Struct, frozen=True):
-    """What the front end must know of a script it never sees.
-
-    Attributes:
-        is_raw: HEAD and OPTIONS go to run() as well (R3.24).
-    """
-
-    is_raw: bool = False
+from azmlinfsrv.script.facts import ScriptFacts
 
 
 class Readiness(Struct, frozen=True):

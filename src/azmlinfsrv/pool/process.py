@@ -306,9 +306,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
             return
         if answer.has_output:
             self._drain_output()
-        call.answer(
-            Response(answer.status, answer.headers, body, answer.timings, answer.reason)
-        )
+        call.answer(Response(answer.status, answer.headers, body, answer.timings, answer.reason))
         self._finish_call()
 
     def _take_failure(self, failure: Failure) -> None:

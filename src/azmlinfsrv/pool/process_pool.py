@@ -20,8 +20,9 @@ import msgspec
 from azmlinfsrv.errors import Overloaded, ScoringProcessEnded, ScoringTimeout, Unavailable
 from azmlinfsrv.messages import Request, Response
 from azmlinfsrv.pool.call import Call, CallerLeft
-from azmlinfsrv.pool.interface import Readiness, ScriptFacts
+from azmlinfsrv.pool.interface import Readiness
 from azmlinfsrv.pool.process import WorkerProcess
+from azmlinfsrv.script.facts import ScriptFacts
 from azmlinfsrv.worker.frames import Start
 
 _log = logging.getLogger("azmlinfsrv")
@@ -121,9 +122,7 @@ class ProcessPool:
         loop = asyncio.get_running_loop()
         self._last_id += 1
         deadline = loop.time() + limit_s if limit_s else math.inf
-        call = Call(
-            self._last_id, request, loop.create_future(), has_left, limit_s, deadline
-        )
+        call = Call(self._last_id, request, loop.create_future(), has_left, limit_s, deadline)
         if self._idle:
             self._idle.pop().dispatch(call)
         elif len(self._waiting) < self._queue_size:

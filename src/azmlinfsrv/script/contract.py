@@ -44,7 +44,7 @@ class Contract(Struct, frozen=True):
                 "Server will invoke it with the flask request object."
             )
         if self.schema is not None:
-            names = ", ".join(self.schema.parameters)
+            names = ", ".join(self.schema.names)
             return (
                 "run() is decorated with @input_schema. "
                 f"Server will invoke it with the following arguments: {names}."

@@ -118,7 +118,7 @@ def _root_listing(app_root: str) -> str:
 def _run_user_import(action: Callable[[], object]) -> None:
     try:
         action()
-    except BaseException as error:  # noqa: BLE001  # their code: anything can come out (R3.6)
+    except BaseException as error:  # their code: anything can come out (R3.6)
         raise ScriptError(
             "Failed to import user script because it raised an unhandled exception"
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Iterator
+from functools import partial
 from time import perf_counter
 from types import AsyncGeneratorType, CoroutineType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from azmlinfsrv.messages import Request, Response, Timings
 from azmlinfsrv.script import raw
 from azmlinfsrv.script.arguments import header_dict, json_object, query_object, text_argument
 from azmlinfsrv.script.contract import HEADERS_PARAMETER, Contract
+from azmlinfsrv.script.json_text import NaN
 from azmlinfsrv.script.loader import EntryScript
 from azmlinfsrv.script.location import Surroundings, location_of
 from azmlinfsrv.script.result import encode
@@ -28,7 +30,7 @@ class ScriptScorer:
     """The script behind one door: `init` once, then `score` for every call."""
 
     def __init__(
-        self, script: EntryScript, contract: Contract, where: Surroundings, nan: str
+        self, script: EntryScript, contract: Contract, where: Surroundings, nan: NaN
     ) -> None:
         self._script = script
         self._contract = contract
@@ -67,9 +69,7 @@ class ScriptScorer:
         ran = perf_counter()
         response = self._encode(result, request)
         timings = Timings(parsed - began, ran - parsed, perf_counter() - ran)
-        return Response(
-            response.status, response.headers, response.body, timings, response.reason
-        )
+        return Response(response.status, response.headers, response.body, timings, response.reason)
 
     def _arguments(self, request: Request, flask_request: Any) -> dict[str, Any]:
         contract = self._contract
@@ -92,7 +92,7 @@ class ScriptScorer:
             return self._finish(self._script.run(**inputs))
         except Interruption:
             raise
-        except BaseException as error:  # noqa: BLE001  # their code: anything can come out
+        except BaseException as error:  # their code: anything can come out
             raise self._blame(error) from error
 
     def _blame(self, error: BaseException) -> Exception:
@@ -104,14 +104,16 @@ class ScriptScorer:
     def _encode(self, result: Any, request: Request) -> Response:
         """The response for what ``run()`` returned; a generator's first item is theirs too."""
         try:
-            if "flask" in sys.modules:
-                response = raw.response_of(result, request.method)
-                if response is not None:
-                    return response
-            return encode(result, nan=self._nan)
+            return encode(
+                result,
+                nan=self._nan,
+                adapters=(partial(raw.response_of, method=request.method),)
+                if "flask" in sys.modules
+                else (),
+            )
         except (Interruption, ScoringFailed):
             raise
-        except BaseException as error:  # noqa: BLE001  # their generator, their __str__
+        except BaseException as error:  # their generator, their __str__
             raise self._blame(error) from error
 
     def _finish(self, result: Any) -> Any:
@@ -134,7 +136,7 @@ class ScriptScorer:
             self._wait(items.aclose())
 
     def _wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        import asyncio  # noqa: PLC0415  # 10 ms and 5 MB that most scripts do not need
+        import asyncio  # 10 ms and 5 MB that most scripts do not need
 
         loop = self._event_loop()
         try:
@@ -149,7 +151,7 @@ class ScriptScorer:
 
     def _event_loop(self) -> AbstractEventLoop:
         if self._loop is None or self._loop.is_closed():
-            import asyncio  # noqa: PLC0415  # as above
+            import asyncio  # as above
 
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)

@@ -14,7 +14,7 @@ def serve(loaded: Loaded) -> int:
     Raises:
         AddressUnavailable: the address cannot be listened on.
     """
-    from azmlinfsrv.servers import gunicorn  # noqa: PLC0415  # not there on Windows
+    from azmlinfsrv.servers import gunicorn  # not there on Windows
 
     settings = loaded.settings
     return gunicorn.serve(loaded, [open_listener(settings.host, settings.port)])

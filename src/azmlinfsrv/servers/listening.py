@@ -48,7 +48,9 @@ def _explain(error: OSError, host: str, port: int) -> str:
             "another port with --port."
         )
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"Cannot listen on {place}: this machine has no such address. Choose one with --host."
+        return (
+            f"Cannot listen on {place}: this machine has no such address. Choose one with --host."
+        )
     if error.errno == errno.EACCES:
         return (
             f"Cannot listen on {place}: ports below 1024 need a right this user does not have. "

@@ -159,9 +159,7 @@ class Record(Struct, tag=8, array_like=True, gc=False):
 
 
 ToWorker = Start | Score | Interrupt | Credit | Cancel
-ToFrontEnd = (
-    Ready | StartFailed | Answer | Failure | StreamStart | StreamItem | StreamEnd | Record
-)
+ToFrontEnd = Ready | StartFailed | Answer | Failure | StreamStart | StreamItem | StreamEnd | Record
 
 M = TypeVar("M")
 

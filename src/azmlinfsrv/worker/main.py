@@ -24,9 +24,11 @@ from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed, ScriptE
 from azmlinfsrv.messages import BUFFERS, Buffer, Request, Response
 from azmlinfsrv.script import contract as contracts
 from azmlinfsrv.script.compat import provide_azureml_names
+from azmlinfsrv.script.facts import ScriptFacts
 from azmlinfsrv.script.loader import add_import_paths, load_script, script_path
 from azmlinfsrv.script.location import Surroundings
 from azmlinfsrv.script.scorer import ScriptScorer
+from azmlinfsrv.script.swagger import build_documents
 from azmlinfsrv.worker.channel import Channel, Closed
 from azmlinfsrv.worker.frames import (
     Answer,
@@ -83,7 +85,7 @@ def _take_socket() -> socket.socket:
 def _die_with(parent_pid: int) -> None:
     """Be killed when the front end dies, even in the middle of user code."""
     if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415  # only where it is needed
+        import ctypes  # only where it is needed
 
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
@@ -140,14 +142,17 @@ class Worker:
 
     def _start_script(self) -> ScriptScorer | None:
         """The initialised script; None if it cannot serve, and the front end knows why."""
+        options = self._options
         try:
-            script = load_script(self._options.entry_script, self._options.app_root)
+            script = load_script(options.entry_script, options.app_root)
             contract = contracts.read_contract(script)
             _script_log.info("%s", script.found)
             _script_log.info("%s", contract.description)
-            scorer = ScriptScorer(script, contract, self._where, self._options.nan)
+            for warning in contract.schema.warnings if contract.schema is not None else ():
+                _script_log.warning("%s", warning)
+            scorer = ScriptScorer(script, contract, self._where, options.nan)
         except ScriptError as error:
-            self._report(str(error), error.__cause__ or error)
+            self._report(str(error), error)
             return None
         _script_log.info("Invoking user's init function")
         try:
@@ -158,7 +163,19 @@ class Worker:
             return None
         self._printer.finish_line()
         _script_log.info("Users's init has completed successfully")
-        facts = {"is_raw": contract.mode == "raw"}
+        try:
+            documents = build_documents(
+                contract.schema,
+                service_name=options.service_name,
+                service_version=options.service_version,
+                service_path_prefix=options.service_path_prefix,
+                app_root=options.app_root,
+            )
+        except ScriptError as error:
+            self._report(str(error), error)
+            return None
+        _log.info("Scoring timeout is set to %d", options.scoring_timeout_ms)
+        facts = ScriptFacts(is_raw=contract.mode == "raw", documents=documents)
         self._channel.send(Ready(), msgspec.msgpack.encode(facts))
         return scorer
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from azmlinfsrv.script.json_text import NaN
+
 if TYPE_CHECKING:
     from azmlinfsrv.settings import Settings  # 10 ms a worker does not need
 
@@ -18,7 +20,7 @@ class WorkerOptions(Struct, frozen=True):
     source_dir: str
     model_dir: str
     log_level: str
-    nan: str
+    nan: NaN
     service_name: str
     service_version: str
     service_path_prefix: str

@@ -1,0 +1,19 @@
+"""What the front end must know of a script it never sees."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from azmlinfsrv.script.swagger import Documents
+
+
+class ScriptFacts(Struct, frozen=True):
+    """Sent by a worker when ``init()`` has returned.
+
+    Attributes:
+        is_raw: HEAD and OPTIONS go to run() as well (R3.24).
+        documents: The Swagger documents, made once ``init()`` has returned (R5.1).
+    """
+
+    is_raw: bool
+    documents: Documents

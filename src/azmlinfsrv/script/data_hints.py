@@ -45,7 +45,7 @@ def not_awaited(case: Case) -> str:
     if isinstance(case.body, ast.AsyncFunctionDef):
         return f"{name}() is asynchronous: write `await {name}(...)`."
     return (
-        f"{name}() is asynchronous. Make {case.function or 'the function'} `async def` too and "
+        f"{name}() is asynchronous. Make {case.function or 'the caller'}() `async def` too and "
         f"write `await {name}(...)`."
     )
 
@@ -108,7 +108,7 @@ def invalid_json(case: Case) -> str:
     if not isinstance(error, json.JSONDecodeError):
         return ""
     if case.function == "init" or not case.function:
-        return f"The file is not JSON at line {error.lineno}, column {error.colno}."
+        return f"What is read here is not JSON at line {error.lineno}, column {error.colno}."
     if not error.doc.strip():
         return (
             "The request had no body. Send one (`curl -d '{...}'`), or answer an empty input "

@@ -177,7 +177,7 @@ def network(case: Case) -> str:
     if isinstance(error, FileNotFoundError | PermissionError):
         return ""
     return (
-        f"{case.function or case.script} needs the network, and the other side was not reached. "
+        f"{case.script} needs the network, and the other side was not reached. "
         "Check address and proxy; what init() downloads is better put into the model directory."
     )
 

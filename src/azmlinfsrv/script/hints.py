@@ -51,7 +51,7 @@ HINTS: tuple[Hint, ...] = (
     Hint("missing-function", (ScriptError,), structure_hints.missing_function),
     Hint("run-signature", (ScriptError,), structure_hints.run_signature),
     Hint("init-arguments", (TypeError,), structure_hints.init_arguments),
-    Hint("run-arguments", (TypeError,), structure_hints.run_arguments),
+    Hint("run-arguments", (Exception,), structure_hints.run_arguments),
     Hint("tabs-and-blanks", (TabError,), structure_hints.tabs),
     Hint("merge-conflict", (SyntaxError,), structure_hints.merge_conflict),
     Hint("python-2-print", (SyntaxError,), structure_hints.python2_print),

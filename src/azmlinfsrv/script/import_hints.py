@@ -108,7 +108,7 @@ _SHARED_OBJECT = re.compile(r"(lib[\w+-]+)[\w.]*\.(?:so|dylib)")
 
 
 def azureml_core(case: Case) -> str:
-    name = _missing(case)
+    name = _asked(case)
     if name == "azureml.core" or name.startswith("azureml.core."):
         return (
             "azureml-core is not installed. Of it the server itself provides only "
@@ -268,7 +268,7 @@ def missing_submodule(case: Case) -> str:
 
 
 def distribution_name(case: Case) -> str:
-    name = _missing(case)
+    name = _asked(case)
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         distribution = _DISTRIBUTIONS.get(".".join(parts[:length]))
@@ -332,9 +332,13 @@ def missing_name(case: Case) -> str:
         guess = closest(wanted, names)
         meant = f" Did you mean {guess}?" if guess else ""
         return f"{case.show(path)} does not define {wanted}.{meant}"
+    if f"{module}.{wanted}" in _MOVED:
+        return f"{module}.{wanted} does not exist any more: {_MOVED[f'{module}.{wanted}']}."
     top = module.partition(".")[0]
-    distribution = _DISTRIBUTIONS.get(top, top)
-    version = version_of(distribution)
+    distribution, version = _DISTRIBUTIONS.get(top, top), ""
+    if is_standard_module(top):
+        distribution, version = "Python", ".".join(str(it) for it in sys.version_info[:2])
+    version = version or version_of(distribution)
     if not version:
         return ""
     guess = closest(wanted, dir(sys.modules.get(module)))
@@ -348,6 +352,18 @@ def missing_name(case: Case) -> str:
 def _missing(case: Case) -> str:
     name = getattr(case.error, "name", None)
     return name if isinstance(name, str) else ""
+
+
+def _asked(case: Case) -> str:
+    """The whole dotted name the import asks for; Python names the first part that is missing."""
+    missing = _missing(case)
+    statement = case.statement
+    names: list[str] = []
+    if isinstance(statement, ast.ImportFrom):
+        names = [statement.module or ""]
+    elif isinstance(statement, ast.Import):
+        names = [alias.name for alias in statement.names]
+    return next((it for it in names if missing and it.startswith(missing + ".")), missing)
 
 
 def _imported_name(case: Case) -> str:

@@ -27,7 +27,7 @@ def unpickle_module(case: Case) -> str:
         return ""
     name = str(getattr(case.error, "name", "") or "")
     top = name.partition(".")[0]
-    if name.startswith("numpy._core"):
+    if name.startswith("numpy._core") and version_of("numpy").startswith("1."):
         return (
             f"The model was saved with NumPy 2, but {version_of('numpy')} is installed. Install "
             '"numpy>=2", or save the model again with the installed version.'
@@ -211,7 +211,7 @@ def ragged_rows(case: Case) -> str:
 
 def not_numbers(case: Case) -> str:
     text = case.text
-    if "could not convert string to float" in text:
+    if "could not convert string to float" in text or "bytes/strings" in text:
         return (
             "A column holds text where the model takes numbers. Send numbers, or encode the column "
             "as in training."

@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from azmlinfsrv.errors import ServerError
 from azmlinfsrv.script.location import (
     SERVER_FOLDER,
     Spot,
@@ -102,7 +103,7 @@ def describe(error: BaseException, title: str, where: Surroundings) -> Report:
     except Exception:  # noqa: BLE001  # an exception's own attributes may be anything
         spot = None
     text = _text_of(user)
-    case = Case(user, where, spot, text)
+    case = Case(_only_member(user), where, spot, text)
     hint = hint_for(case)
     spot = case.spot  # a hint may know the line of a failure that has no frames
     return Report(
@@ -111,7 +112,8 @@ def describe(error: BaseException, title: str, where: Surroundings) -> Report:
         source=[] if spot is None else _source_around(spot),
         error_type=encodable(_type_name(user)),
         error_text=encodable(_cut(text, _MAX_ERROR_TEXT)),
-        traceback=user_traceback(user, where),
+        # One of the server's own says it all in its text.
+        traceback="" if isinstance(user, ServerError) else user_traceback(user, where),
         hint=encodable(hint),
     )
 
@@ -216,9 +218,22 @@ def _source_text(line: str) -> str:
     return encodable(text if len(text) <= _MAX_LINE_LENGTH else text[:_MAX_LINE_LENGTH] + " …")
 
 
+def _only_member(error: BaseException) -> BaseException:
+    """What a group of one exception is about (groups are new in Python 3.11)."""
+    members = getattr(error, "exceptions", None)
+    while isinstance(members, tuple) and len(members) == 1:
+        error = members[0]
+        members = getattr(error, "exceptions", None)
+    return error
+
+
 def _type_name(error: BaseException) -> str:
     kind = type(error)
-    hidden = kind.__module__ in ("builtins", "__main__", "entry_module")
+    hidden = isinstance(error, ServerError) or kind.__module__ in (
+        "builtins",
+        "__main__",
+        "entry_module",
+    )
     return kind.__qualname__ if hidden else f"{kind.__module__}.{kind.__qualname__}"
 
 

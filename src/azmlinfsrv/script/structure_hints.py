@@ -130,14 +130,13 @@ def _about_missing(case: Case, name: str, example: str) -> str:
         line = next((it.lineno for it in functions_in(tree) if it.name == guess), 0)
         case.point_at(line)
         return f"{case.script} has {guess}(): did you mean {name}()? Rename it."
-    for file in case.source_files:
-        if os.path.abspath(file) == case.where.script_path:
-            continue
-        if name in top_level_names(parsed(file)):
-            return (
-                f"{case.show(file)} defines {name}(). Serve that file with --entry_script, or "
-                f"import {name} from it in {case.script}."
-            )
+    others = [it for it in case.source_files if os.path.abspath(it) != case.where.script_path]
+    holders = [it for it in others if name in top_level_names(parsed(it))]
+    if len(holders) == 1:  # of several, none is more likely
+        return (
+            f"{case.show(holders[0])} defines {name}(). Serve that file with --entry_script, or "
+            f"import {name} from it in {case.script}."
+        )
     return f"Add `{example}` to {case.script}" + (
         ", where the model is loaded once." if name == "init" else ", which answers one request."
     )
@@ -177,7 +176,7 @@ def init_arguments(case: Case) -> str:
     if case.spot is not None or init is None:
         return ""
     required = _required(init)
-    if not required or _required(top_level_function(case.script_tree, "run"))[1:]:
+    if not required:
         return ""
     case.point_at(init.lineno)
     return (
@@ -199,7 +198,7 @@ def run_arguments(case: Case) -> str:
             "Use the same name in both."
         )
     required = [it for it in _required(run) if it != "request_headers"]
-    if declared or len(required) < 2:
+    if declared or len(required) < 2 or not isinstance(case.error, TypeError):
         return ""
     case.point_at(run.lineno)
     return (
@@ -302,7 +301,7 @@ def argparse_in_script(case: Case) -> str:
 
 
 def script_exits(case: Case) -> str:
-    place = f"{case.function}()" if case.function else "the script"
+    place = f"{case.function}()" if case.function else case.script
     return (
         f"{place} ended the process with sys.exit() or exit(). Raise an exception to report a "
         "failure, or return; put what is for the command line under "
@@ -336,8 +335,7 @@ def global_forgotten(case: Case) -> str:
         if name and is_local and node.name != case.function:
             return (
                 f"{node.name}() assigns {name} as its own local variable. Write `global {name}` "
-                f"as the first line of {node.name}(), so that {case.function or 'others'} can "
-                "see it."
+                f"as its first line, so that {case.function or case.script} sees it."
             )
     return ""
 

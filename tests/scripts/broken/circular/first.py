@@ -1,0 +1,3 @@
+from second import helper
+
+limit = 1

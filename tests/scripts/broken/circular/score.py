@@ -1,0 +1,8 @@
+import first
+
+def init():
+    pass
+
+
+def run(data):
+    return data

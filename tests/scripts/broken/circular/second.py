@@ -1,0 +1,5 @@
+from first import limit
+
+
+def helper():
+    return limit

@@ -1,0 +1,5 @@
+<<<<<<< HEAD
+LIMIT = 1
+=======
+LIMIT = 2
+>>>>>>> other

@@ -1,0 +1,8 @@
+import features
+
+def init():
+    pass
+
+
+def run(data):
+    return data

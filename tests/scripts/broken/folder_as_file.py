@@ -1,0 +1,8 @@
+import os
+
+def init():
+    open(os.environ["AZUREML_MODEL_DIR"], "rb")
+
+
+def run(data):
+    return data

@@ -1,0 +1,6 @@
+def init():
+    model = object()
+
+
+def run(data):
+    return model.predict(data)

@@ -1,0 +1,8 @@
+from calendar import holidays
+
+def init():
+    pass
+
+
+def run(data):
+    return data

@@ -1,0 +1,9 @@
+from lib import features
+
+
+def init():
+    pass
+
+
+def run(data):
+    return features.scale(data)

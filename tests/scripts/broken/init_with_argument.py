@@ -1,0 +1,6 @@
+def init(path):
+    pass
+
+
+def run(data):
+    return data

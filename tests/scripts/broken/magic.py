@@ -1,0 +1,7 @@
+%pip install numpy
+def init():
+    pass
+
+
+def run(data):
+    return data

@@ -1,0 +1,8 @@
+import main
+
+def init():
+    pass
+
+
+def run(data):
+    return data

@@ -1,0 +1,6 @@
+def init():
+    raise MemoryError
+
+
+def run(data):
+    return data

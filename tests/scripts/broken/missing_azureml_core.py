@@ -1,0 +1,8 @@
+from azureml.core import Workspace
+
+def init():
+    pass
+
+
+def run(data):
+    return data

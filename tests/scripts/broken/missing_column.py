@@ -1,0 +1,9 @@
+import pandas as pd
+
+def init():
+    pass
+
+
+def run(data):
+    frame = pd.DataFrame({"Age": [1]})
+    return frame["age"]

@@ -1,0 +1,8 @@
+import serial
+
+def init():
+    pass
+
+
+def run(data):
+    return data

@@ -1,0 +1,6 @@
+def init():
+    open("/nonexistent/model.pkl", "rb")
+
+
+def run(data):
+    return data

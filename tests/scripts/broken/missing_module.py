@@ -1,0 +1,8 @@
+import notinstalledanywhere
+
+def init():
+    pass
+
+
+def run(data):
+    return data

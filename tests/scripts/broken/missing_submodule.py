@@ -1,0 +1,9 @@
+import numpy
+import numpy.linalgebra
+
+def init():
+    pass
+
+
+def run(data):
+    return data

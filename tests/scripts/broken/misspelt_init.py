@@ -1,0 +1,6 @@
+def inti():
+    pass
+
+
+def run(data):
+    return data

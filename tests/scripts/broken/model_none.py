@@ -1,0 +1,8 @@
+model = None
+
+def init():
+    model = object()
+
+
+def run(data):
+    return model.predict(data)

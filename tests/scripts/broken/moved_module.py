@@ -1,0 +1,9 @@
+import sklearn
+from sklearn.externals import joblib
+
+def init():
+    pass
+
+
+def run(data):
+    return data

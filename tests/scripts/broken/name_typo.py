@@ -1,0 +1,7 @@
+def init():
+    pass
+
+
+def run(data):
+    result = data
+    return reslut

@@ -1,0 +1,8 @@
+import flask
+
+def init():
+    flask.request.headers
+
+
+def run(data):
+    return data

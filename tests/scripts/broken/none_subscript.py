@@ -1,0 +1,8 @@
+settings = None
+
+def init():
+    pass
+
+
+def run(data):
+    return settings["limit"]

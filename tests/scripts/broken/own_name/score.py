@@ -1,0 +1,8 @@
+from features import scail
+
+def init():
+    pass
+
+
+def run(data):
+    return data

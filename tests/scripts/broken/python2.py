@@ -1,0 +1,7 @@
+def init():
+    pass
+
+
+def run(data):
+    print "scoring"
+    return data

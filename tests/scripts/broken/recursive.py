@@ -1,0 +1,6 @@
+def init():
+    init()
+
+
+def run(data):
+    return data

@@ -1,0 +1,8 @@
+from .features import scale
+
+def init():
+    pass
+
+
+def run(data):
+    return data

@@ -1,0 +1,6 @@
+def init():
+    open("vocabulary.txt")
+
+
+def run(data):
+    return data

@@ -1,0 +1,7 @@
+def init():
+    pass
+
+
+class Model:
+    def run(self, data):
+        return data

@@ -1,0 +1,8 @@
+import asyncio
+
+def init():
+    pass
+
+
+async def run(data):
+    return asyncio.run(asyncio.sleep(0))

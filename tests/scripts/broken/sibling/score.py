@@ -1,0 +1,8 @@
+import preprocesing
+
+def init():
+    pass
+
+
+def run(data):
+    return data

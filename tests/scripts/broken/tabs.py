@@ -1,0 +1,7 @@
+def init():
+    first = 1
+	second = 2
+
+
+def run(data):
+    return data

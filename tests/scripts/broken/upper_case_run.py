@@ -1,0 +1,6 @@
+def init():
+    pass
+
+
+def Run(data):
+    return data

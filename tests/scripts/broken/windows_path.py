@@ -1,0 +1,1 @@
+PATH = "C:\Users\ann\model.pkl"

@@ -68,7 +68,7 @@ RAISING = [
     ("network.py", "", ":6 in init", "network", "model directory"),
     ("disk_full.py", "", ":5 in init", "disk", "disk is full"),
     ("memory.py", "", ":2 in init", "memory", "--worker_count"),
-    ("binary_as_text.py", "", ":8 in init", "binary-as-text", '"rb"'),
+    ("binary_as_text.py", "", ":9 in init", "binary-as-text", '"rb"'),
     # models and libraries
     ("pickle_as_text.py", "", ":10 in init", "bytes-not-str", '"rb"'),
     ("unpickle_main.py", "", ":4 in init", "unpickle-class", "Move Scaler into a module"),
@@ -95,7 +95,6 @@ RAISING = [
     ("missing_column.py", "", ":9 in run", "missing-column", "'age'"),
     ("missing_columns.py", "", ":9 in run", "missing-column", "height"),
     ("no_request.py", "", ":4 in init", "no-request", "Use it in run()"),
-    ("running_loop.py", "", ":8 in run", "event-loop-running", "Write `await ...`"),
     # input and output
     ("run_two_arguments.py", "{}", ":5", "run-arguments", "give threshold a default"),
     ("schema_name.py", "{}", ":10", "run-arguments", "names the parameter inputs"),
@@ -161,14 +160,24 @@ def test_report_names_the_line_and_the_next_step(
 
 
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
-@pytest.mark.parametrize("script", ["not_awaited.py", "not_awaited_name.py"])
-def test_coroutine_that_is_not_awaited_is_named(fail: Fail, script: str) -> None:
+@pytest.mark.parametrize(
+    ("script", "name", "words"),
+    [
+        ("not_awaited.py", "not-awaited", "write `await fetch(...)`"),
+        ("not_awaited_name.py", "not-awaited", "write `await fetch(...)`"),
+        ("running_loop.py", "event-loop-running", "Write `await ...` instead"),
+    ],
+)
+def test_coroutine_that_is_not_awaited_is_explained(
+    fail: Fail, script: str, name: str, words: str
+) -> None:
     where = Surroundings(script=str(BROKEN / script))
 
     error = fail(where)
     report = describe(error, "It failed", where)
 
-    assert "write `await fetch(...)`" in report.hint
+    assert _hint_name(error, where) == name
+    assert words in report.hint
     assert " in run" in report.location
     # Here, where its warning is expected, and not in some later test.
     del error

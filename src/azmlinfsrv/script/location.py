@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ from azmlinfsrv.errors import ServerError
 
 _LIBRARY_FOLDERS = frozenset({"site-packages", "dist-packages"})
 # This server and its compatibility package, and the standard library.
-SERVER_FOLDER = str(Path(__file__).resolve().parent.parent)
+SERVER_FOLDER = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 _FOREIGN = tuple(
     os.path.normcase(folder) + os.sep
     for folder in (

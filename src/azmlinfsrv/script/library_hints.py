@@ -51,9 +51,11 @@ def unpickle_class(case: Case) -> str:
     if not found or not _is_unpickling(case):
         return ""
     name, module = found.groups()
-    if module in ("__main__", "entry_module"):
+    # Under `python -m package` the main module calls itself package.__main__.
+    last = module.rpartition(".")[2]
+    if last in ("__main__", "__mp_main__", "entry_module"):
         return (
-            f"The model refers to {name} of the script it was trained in ({module}). Move {name} "
+            f"The model refers to {name} of the script it was trained in ({last}). Move {name} "
             "into a module of its own that training and scoring both import, and save the model "
             "again."
         )

@@ -330,7 +330,7 @@ def global_forgotten(case: Case) -> str:
                 "name for the new value."
             )
         return ""
-    for node in functions_in(case.tree):
+    for node in _initialisers(case):
         is_local = name in assigned_in(node) and name not in declared_global(node)
         if name and is_local and node.name != case.function:
             return (
@@ -354,17 +354,35 @@ def value_is_none(case: Case) -> str:
     name = _none_used(case)
     if not name:
         return ""
-    for node in functions_in(case.tree):
+    if name in case.locals:
+        return f"{name} is None here. Check where {case.function or case.script} gets it from."
+    for node in _initialisers(case):
         if name in assigned_in(node) and name not in declared_global(node):
-            if node.name == case.function:
-                continue
             return (
                 f"{name} is still None: {node.name}() assigns a local variable of that name. "
                 f"Write `global {name}` as the first line of {node.name}()."
             )
-    if name in case.locals:
-        return f"{name} is None here. Check where {case.function}() gets it from."
     return f"{name} is None here. Assign it in init(), with `global {name}` as its first line."
+
+
+def _initialisers(case: Case) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """``init()`` and the functions of the same file that it calls."""
+    init = top_level_function(case.tree, "init")
+    if init is None:
+        return []
+    called = {
+        it.func.id
+        for it in ast.walk(init)
+        if isinstance(it, ast.Call) and isinstance(it.func, ast.Name)
+    }
+    return [
+        init,
+        *(
+            it
+            for it in case.tree.body
+            if isinstance(it, ast.FunctionDef | ast.AsyncFunctionDef) and it.name in called
+        ),
+    ]
 
 
 def _none_used(case: Case) -> str:

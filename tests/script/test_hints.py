@@ -33,6 +33,8 @@ RAISING = [
     ("elsewhere/score.py", "", ":1", "module-elsewhere", "AZUREML_SOURCE_DIRECTORY=lib"),
     ("hidden/score.py", "", ":1", "hidden-file", "Rename your file"),
     ("shared_library.py", "", ":1", "shared-library", "opencv-python-headless"),
+    ("binary_mismatch.py", "", ":1", "binary-mismatch", '"numpy<2"'),
+    ("removed_module.py", "", ":1", "removed-from-python", "use importlib"),
     # the script's structure
     ("notebook_renamed.py", "", ":1", "notebook-as-script", "nbconvert"),
     ("python2.py", "", ":6", "python-2-print", "write print(...)"),
@@ -95,6 +97,7 @@ RAISING = [
     ("missing_column.py", "", ":9 in run", "missing-column", "'age'"),
     ("missing_columns.py", "", ":9 in run", "missing-column", "height"),
     ("no_request.py", "", ":4 in init", "no-request", "Use it in run()"),
+    ("no_event_loop.py", "", ":9 in run", "no-event-loop", "asyncio.run(...)"),
     # input and output
     ("run_two_arguments.py", "{}", ":5", "run-arguments", "give threshold a default"),
     ("schema_name.py", "{}", ":10", "run-arguments", "names the parameter inputs"),

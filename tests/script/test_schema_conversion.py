@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from inference_schema.parameter_types.abstract_parameter_type import AbstractParameterType
+from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
 from inference_schema.parameter_types.standard_py_parameter_type import (
     StandardPythonParameterType as Standard,
 )
@@ -87,7 +88,7 @@ REJECTED = [
     (
         "pandas_records",
         [{"b": 1}],
-        ": expected a table in the form 'records' with 3 columns, got 1 columns",
+        ": expected a table in the form 'records' with 3 columns, got 1 column",
     ),
     (
         "pandas_records",
@@ -199,6 +200,23 @@ def test_whatever_else_the_declared_type_raises_is_a_rejection(error: Exception)
         return data
 
     assert message(run, {"data": "x"}) is not None
+
+
+def test_a_subclass_without_the_attributes_of_its_base_still_gets_a_reason() -> None:
+    class Bare(NumpyParameterType):  # type: ignore[misc]  # the library has no types
+        def __init__(self) -> None:
+            self.sample_data_type = type(None)
+
+        def input_to_swagger(self) -> dict[str, Any]:
+            return {"type": "array", "items": {}, "example": []}
+
+    @input_schema("data", Bare())
+    def run(data: Any) -> Any:
+        return data
+
+    assert message(run, {"data": SECRET}) == (
+        "The value for the 'data' parameter is not accepted: expected a value that Bare accepts."
+    )
 
 
 def test_an_error_raised_again_and_again_speaks_of_the_last_call() -> None:

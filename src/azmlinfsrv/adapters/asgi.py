@@ -87,11 +87,11 @@ class AsgiApplication:
         if response.status not in _BODILESS:
             headers = [
                 *headers[:1],
-                (b"Content-Length", b"%d" % len(body)),  # type: ignore[arg-type]  # BUFFERS are sized
+                (b"Content-Length", b"%d" % len(body)),
                 *headers[1:],
             ]
         if caller.connection is not None:
-            caller.connection.respond(response.status, response.reason, headers, body)  # type: ignore[arg-type]  # as above
+            caller.connection.respond(response.status, response.reason, headers, body)
             return
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from time import perf_counter
+from typing import Any
 
 from msgspec import Struct
 
@@ -31,7 +32,7 @@ _INTERNAL = "An unexpected internal error occurred. Check the logs for more info
 _HTML = (b"Content-Type", b"text/html; charset=utf-8")
 _JSON = (b"Content-Type", b"application/json")
 
-Handler = Callable[[Request, Correlation, Caller], Awaitable[Response]]
+Handler = Callable[[Request, Correlation, Caller], Coroutine[Any, Any, Response]]
 
 
 class Policy(Struct, frozen=True):
@@ -73,11 +74,19 @@ class Application:
         self._policy = policy
         version = policy.server_version.encode("latin-1", "replace")
         self._version: Headers = [(b"x-ms-server-version", version)] if version else []
-        health = {"GET": self._health, "HEAD": self._health, "OPTIONS": self._options}
-        swagger = {"GET": self._swagger, "HEAD": self._swagger, "OPTIONS": self._options}
-        live = dict.fromkeys(("GET", "HEAD"), self._live)
-        ready = dict.fromkeys(("GET", "HEAD"), self._ready)
-        score = {
+        health: dict[str, Handler] = {
+            "GET": self._health,
+            "HEAD": self._health,
+            "OPTIONS": self._options,
+        }
+        swagger: dict[str, Handler] = {
+            "GET": self._swagger,
+            "HEAD": self._swagger,
+            "OPTIONS": self._options,
+        }
+        live: dict[str, Handler] = {"GET": self._live, "HEAD": self._live}
+        ready: dict[str, Handler] = {"GET": self._ready, "HEAD": self._ready}
+        score: dict[str, Handler] = {
             "GET": self._score,
             "POST": self._score,
             "OPTIONS": self._score_or_options,
@@ -104,7 +113,7 @@ class Application:
             response = await self._respond(request, caller, correlation, route)
         except RequestError as error:
             response = response_for(error)
-        except Exception:
+        except Exception:  # noqa: BLE001  # a fault of ours must not cost the caller an answer
             _log.exception("Encountered Exception")
             response = response_for(ScoringFailed(_INTERNAL))
         response = self._finish(response, correlation)
@@ -116,7 +125,7 @@ class Application:
                 request.query,
                 response.status,
                 perf_counter() - began,
-                len(body) if isinstance(body, BUFFERS) else None,  # type: ignore[arg-type]  # BUFFERS are sized
+                len(body) if isinstance(body, BUFFERS) else None,
             )
         return response
 

@@ -1,10 +1,7 @@
-"""One scoring process, seen from the front end.
+"""One scoring process, seen from the front end: its calls, its output, its end.
 
-It is started as a fresh interpreter (never a fork: the front end's memory and locks are
-not the script's), talks over a socket pair that is its standard input, and leads a
-session of its own, so that a Ctrl-C in the terminal does not reach it and everything it
-started can be ended with it. A thread waits for its exit: that works on every platform,
-and also when the script's own children keep the socket open.
+How it came into being is the spawner's business. A thread waits for its exit: that works
+on every platform, and also when the script's own children keep the socket open.
 """
 
 from __future__ import annotations
@@ -12,17 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-import subprocess
-import sys
 import threading
 from typing import Protocol
-
-import msgspec
 
 from azmlinfsrv.messages import Buffer, Response
 from azmlinfsrv.pool.call import Call
 from azmlinfsrv.pool.lines import LineReader
+from azmlinfsrv.pool.spawn import Child, Spawner
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker import frames
 from azmlinfsrv.worker.frames import (
@@ -44,9 +37,6 @@ from azmlinfsrv.worker.frames import (
     pack,
 )
 from azmlinfsrv.worker.interrupts import DOORBELL
-
-# Nothing of the current directory may stand in for what the worker imports.
-_BOOT = "import sys; del sys.path[0]; from azmlinfsrv.worker.main import main; sys.exit(main())"
 
 # How long a process may take to go once its socket has closed, in seconds.
 _EXIT_S = 2.0
@@ -73,12 +63,12 @@ class Supervisor(Protocol):
 class WorkerProcess(asyncio.BufferedProtocol):
     """Starts a scoring process, gives it calls, and hears how they ended."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Supervisor, spawner: Spawner) -> None:
         self._supervisor = supervisor
+        self._spawner = spawner
         self._reader: FrameReader[ToFrontEnd] = FrameReader(frames.to_front_end)
         self._transport: asyncio.WriteTransport | None = None
-        self._popen: subprocess.Popen[bytes] | None = None
-        self._socket: socket.socket | None = None
+        self._child: Child | None = None
         self._lines: list[LineReader] = []
         self._call: Call | None = None
         self._grace: asyncio.TimerHandle | None = None
@@ -95,7 +85,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
     @property
     def pid(self) -> int:
         """Process id, 0 before it was launched."""
-        return self._popen.pid if self._popen is not None else 0
+        return self._child.pid if self._child is not None else 0
 
     @property
     def call(self) -> Call | None:
@@ -104,43 +94,29 @@ class WorkerProcess(asyncio.BufferedProtocol):
 
     def launch(self, start: Start) -> None:
         """Start the process; needs no event loop, so that it can come before one."""
-        ours, theirs = socket.socketpair()
-        output, errors = os.pipe(), os.pipe()
-        try:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-c", _BOOT],
-                stdin=theirs,
-                stdout=output[1],
-                stderr=errors[1],
-                start_new_session=True,
-            )
-        finally:
-            theirs.close()
-            os.close(output[1])
-            os.close(errors[1])
-        self._socket = ours
+        self._child = child = self._spawner.spawn()
         self._lines = [
-            LineReader("azmlinfsrv.stdout", output[0], self),
-            LineReader("azmlinfsrv.stderr", errors[0], self),
+            LineReader("azmlinfsrv.stdout", child.output[0], self),
+            LineReader("azmlinfsrv.stderr", child.output[1], self),
         ]
-        ours.setblocking(True)
         for buffer in pack(start):
-            ours.sendall(buffer)
+            child.socket.sendall(buffer)
 
     async def attach(self) -> None:
         """Connect the running event loop to a process that was launched."""
-        assert self._socket is not None
+        assert self._child is not None
+        connection = self._child.socket
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._wait_for_exit, name="worker exit", daemon=True).start()
         for lines in self._lines:
             await lines.attach(self._loop)
-        self._socket.setblocking(False)
-        await self._loop.create_unix_connection(lambda: self, sock=self._socket)
+        connection.setblocking(False)
+        await self._loop.create_unix_connection(lambda: self, sock=connection)
 
     def kill(self) -> None:
         """End the process and everything in its session now."""
-        if self._popen is not None and self._return_code is None:
-            _signal_group(self._popen.pid, signal.SIGKILL)
+        if self._child is not None and self._return_code is None:
+            self._child.kill()
 
     def close(self) -> None:
         """Ask an idle process to end: it does when its socket closes."""
@@ -335,9 +311,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
     # --- exit ---------------------------------------------------------------------------
 
     def _wait_for_exit(self) -> None:
-        assert self._popen is not None
+        assert self._child is not None
         assert self._loop is not None
-        code = self._popen.wait()
+        code = self._child.wait()
         try:
             self._loop.call_soon_threadsafe(self._exited, code)
         except RuntimeError:
@@ -346,7 +322,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
     def _exited(self, code: int) -> None:
         self._return_code = code
         # What the script started goes with it.
-        _signal_group(self.pid, signal.SIGKILL)
+        assert self._child is not None
+        self._child.sweep()
         if self._exit_wait is not None:
             self._exit_wait.cancel()
         if not self._is_connected:
@@ -369,16 +346,3 @@ class WorkerProcess(asyncio.BufferedProtocol):
         for lines in self._lines:
             lines.close()
         self._supervisor.process_ended(self)
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
-
-
-def facts_of(body: bytes) -> dict[str, object]:
-    """The script's facts, as its process sent them."""
-    facts: dict[str, object] = msgspec.msgpack.decode(body)
-    return facts

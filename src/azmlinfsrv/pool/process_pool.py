@@ -22,6 +22,7 @@ from azmlinfsrv.messages import Request, Response
 from azmlinfsrv.pool.call import Call, CallerLeft
 from azmlinfsrv.pool.interface import Readiness
 from azmlinfsrv.pool.process import WorkerProcess
+from azmlinfsrv.pool.spawn import Spawner
 from azmlinfsrv.script.facts import ScriptFacts
 from azmlinfsrv.worker.frames import Start
 
@@ -45,6 +46,7 @@ class ProcessPool:
         grace_s: How long an interrupted run() has before its process is replaced.
         cannot_start: Called once, with the report, if the script cannot be served at
             first start; after that a process that cannot start is retried.
+        spawner: Makes the processes.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class ProcessPool:
         queue_size: int,
         grace_s: float,
         cannot_start: Callable[[str], None],
+        spawner: Spawner,
     ) -> None:
         self._start = start
         self._worker_count = worker_count
         self._queue_size = queue_size
         self._grace_s = grace_s
         self._cannot_start = cannot_start
+        self._spawner = spawner
         self._processes: set[WorkerProcess] = set()
         self._idle: list[WorkerProcess] = []
         self._waiting: deque[Call] = deque()
@@ -275,7 +279,7 @@ class ProcessPool:
         task.add_done_callback(self._attaching.discard)
 
     def _launch_one(self) -> WorkerProcess:
-        process = WorkerProcess(self)
+        process = WorkerProcess(self, self._spawner)
         process.launch(self._start)
         self._processes.add(process)
         return process

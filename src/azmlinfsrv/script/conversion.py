@@ -38,7 +38,7 @@ import msgspec
 Conversion: TypeAlias = Callable[[Any], object]
 
 
-class Unsupported(TypeError):  # noqa: N818  # named for what it says, caught by the encoder
+class Unsupported(TypeError):  # named for what it says, caught by the encoder
     """The value's type has no JSON form."""
 
 

@@ -69,10 +69,7 @@ def load_script(entry_script: str | None, app_root: str) -> EntryScript:
             ``__cause__``), or defines no ``init()`` or ``run()``.
     """
     path = script_path(entry_script, app_root)
-    if entry_script is None:
-        module = _import_main(path, app_root)
-    else:
-        module = _import_file(path)
+    module = _import_main(path, app_root) if entry_script is None else _import_file(path)
     return _entry_of(module, path)
 
 

@@ -56,6 +56,9 @@ _STANDARD_SAMPLES: dict[type, str] = {
     datetime.time: "a time such as 23:59:59",
 }
 
+_MENDED = frozenset({datetime.date, bytearray})
+_PARSED_SAMPLES = (bytes, bytearray, datetime.date, datetime.datetime, datetime.time)
+
 
 @dataclass(slots=True)
 class Rejection:
@@ -133,9 +136,12 @@ def frames_of(error: BaseException) -> Iterator[TracebackType]:
 def _watched(original: Callable[[Any, Any, str], Any]) -> Callable[[Any, Any, str], Any]:
     code: CodeType | None = getattr(original, "__code__", None)
 
+    # Called for every value of a nested type: a list of a thousand rows is a thousand calls.
     def convert(input_data: Any, param_type: Any, param_name: str) -> Any:
         try:
-            return original(_mended(input_data, param_type), param_type, param_name)
+            if param_type.sample_data_type in _MENDED:
+                return original(_mended(input_data, param_type), param_type, param_name)
+            return original(input_data, param_type, param_name)
         except Exception as error:
             defaults = getattr(param_type, _DEFAULTS, None)
             if defaults and param_name in defaults and defaults[param_name] is input_data:
@@ -152,9 +158,10 @@ def _note(error: Exception, value: Any, declared: Any, name: str, code: CodeType
     # A type may raise one and the same exception at every call, with our old note on it.
     if note is None or not _holds(value, note.steps[-1]):
         *_, last = frames_of(error)
-        if last.tb_frame.f_code is code and not isinstance(error, ValueError):
+        is_at_the_top = last.tb_frame.f_code is code or last is error.__traceback__
+        if is_at_the_top and not isinstance(error, ValueError):
             return  # the library could not even look at the type: no call can work
-        note = Rejection(f"expected {_expected(declared)}, got {_got(value, declared, error)}")
+        note = Rejection(_reason(value, declared, error))
         try:
             setattr(error, _NOTE, note)
         except AttributeError:  # an exception class that takes no attributes
@@ -172,14 +179,9 @@ def _holds(value: Any, step: tuple[str, Any, Any]) -> bool:
 
 def _mended(value: Any, declared: Any) -> Any:
     """*value*, converted here if the library's own conversion can only fail."""
-    sample_type = getattr(declared, "sample_data_type", None)
-    if (
-        sample_type not in (datetime.date, bytearray)
-        or not isinstance(value, str)
-        or _library_type(declared) != "StandardPythonParameterType"
-    ):
+    if not isinstance(value, str) or _library_type(declared) != "StandardPythonParameterType":
         return value
-    if sample_type is bytearray:
+    if declared.sample_data_type is bytearray:
         return bytearray(base64.b64decode(value.encode()))
     return datetime.datetime.strptime(value, "%Y-%m-%d").date()
 
@@ -192,6 +194,13 @@ def _library_type(declared: Any) -> str:
     return ""
 
 
+def _reason(value: Any, declared: Any, error: Exception) -> str:
+    try:
+        return f"expected {_expected(declared)}, got {_got(value, declared, error)}"
+    except Exception:  # noqa: BLE001  # a class of the script's own that lacks an attribute
+        return f"expected a value that {type(declared).__name__} accepts"
+
+
 def _expected(declared: Any) -> str:
     sample: Any = getattr(declared, "sample_input", None)
     kind = _library_type(declared)
@@ -201,7 +210,7 @@ def _expected(declared: Any) -> str:
         item = f" of {sample.dtype}" if declared.enforce_column_type else ""
         return f"an array{item}" + (_shape(sample.shape) if declared.enforce_shape else "")
     if kind == "PandasParameterType":
-        columns = f" with {sample.shape[1]} columns" if declared.enforce_shape else ""
+        columns = f" with {_columns(sample.shape)}" if declared.enforce_shape else ""
         return f"a table in the form {declared.orient!r}{columns}"
     if kind == "SparkParameterType":
         return "a list of records"
@@ -210,32 +219,30 @@ def _expected(declared: Any) -> str:
 
 def _got(value: Any, declared: Any, error: Exception) -> str:
     kind = _JSON_KINDS.get(type(value), f"a value of type {type(value).__name__}")
-    match _library_type(declared):
-        case "NumpyParameterType" | "PandasParameterType" as table:
-            shape = _converted_shape(error)
-            if shape is None:
-                return f"{kind} that cannot be converted to it" if _is_table(value) else kind
-            if table == "PandasParameterType":
-                return f"{shape[1]} columns"
-            return "one" + _shape(shape, first=str(shape[0]) if shape else "")
-        case "StandardPythonParameterType" if not isinstance(value, str):
-            return kind
-        case "StandardPythonParameterType" if declared.sample_data_type in (int, float, bool):
-            return kind
-        case "StandardPythonParameterType" if declared.sample_data_type in (list, tuple, dict):
-            return kind
-        case _:
-            return f"{kind} that is not one"
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, list | dict)
+    library_type = _library_type(declared)
+    if library_type in ("NumpyParameterType", "PandasParameterType"):
+        shape = _converted_shape(error)
+        if shape is None:
+            is_close = isinstance(value, list | dict)
+            return f"{kind} that cannot be converted to it" if is_close else kind
+        if library_type == "PandasParameterType":
+            return _columns(shape)
+        return "one" + _shape(shape, first=str(shape[0]) if shape else "")
+    # The kind may be right and its content wrong: text that is no date, say.
+    is_parsed = isinstance(value, str) and declared.sample_data_type in _PARSED_SAMPLES
+    if is_parsed or library_type != "StandardPythonParameterType":
+        return f"{kind} that is not one"
+    return kind
 
 
 def _shape(shape: tuple[int, ...], first: str = "n") -> str:
     """The shape in words; the sample's first dimension is free (R3.22)."""
     inner = ", ".join([first, *map(str, shape[1:])]) if shape else ""
     return f" of shape ({inner}{',' if len(shape) == 1 else ''})"
+
+
+def _columns(shape: tuple[int, ...]) -> str:
+    return "1 column" if shape[1] == 1 else f"{shape[1]} columns"
 
 
 def _converted_shape(error: Exception) -> tuple[int, ...] | None:

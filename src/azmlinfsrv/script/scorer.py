@@ -128,7 +128,7 @@ class ScriptScorer:
         try:
             while True:
                 try:
-                    item = self._wait(items.__anext__())  # type: ignore[arg-type]  # awaitable of a coroutine's kind
+                    item = self._wait(items.__anext__())
                 except StopAsyncIteration:
                     return
                 yield item

@@ -10,6 +10,7 @@ import msgspec
 
 from azmlinfsrv.app.application import Application, Policy
 from azmlinfsrv.pool.process_pool import ProcessPool
+from azmlinfsrv.pool.spawn import FreshInterpreters
 from azmlinfsrv.settings import (
     Loaded,
     Settings,
@@ -40,6 +41,7 @@ def build_pool(loaded: Loaded, cannot_start: Callable[[str], None]) -> ProcessPo
         queue_size=settings.queue_size,
         grace_s=settings.interrupt_grace_s,
         cannot_start=cannot_start,
+        spawner=FreshInterpreters(),
     )
 
 
@@ -67,5 +69,5 @@ def call_limit_s(settings: Settings) -> float:
 
 
 def _path_head() -> str:
-    """What stands first in the script's ``sys.path``: the current directory under ``python -m`` (R1.1)."""
+    """First in the script's ``sys.path``: the current directory under ``python -m`` (R1.1)."""
     return os.getcwd() if getattr(sys.modules["__main__"], "__spec__", None) else ""

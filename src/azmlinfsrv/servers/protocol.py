@@ -24,10 +24,13 @@ class HttpProtocol(HttpToolsProtocol):
     Added: a truncated body is answered, and a whole response is written at once.
     """
 
+    _connection: HttpConnection
+
     def on_headers_complete(self) -> None:
         """The head of a request is here; its task starts in the next turn of the loop."""
         super().on_headers_complete()
-        self.scope[CONNECTION] = HttpConnection(self.cycle)  # type: ignore[typeddict-unknown-key]  # scopes are open to extension
+        self._connection = HttpConnection(self.cycle)
+        self.scope[CONNECTION] = self._connection  # type: ignore[literal-required]  # scopes are open to extension
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes a bool here
         """The peer sends no more.
@@ -35,10 +38,10 @@ class HttpProtocol(HttpToolsProtocol):
         In the middle of a body that is a client error with an answer (D10): the
         connection stays open to be written to. Anywhere else the peer has left.
         """
-        cycle = self.cycle
+        cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or not cycle.more_body:
             return False
-        self.scope[CONNECTION].is_truncated = True  # type: ignore[typeddict-item]  # as above
+        self._connection.is_truncated = True
         cycle.keep_alive = False
         cycle.more_body = False
         cycle.message_event.set()

@@ -24,8 +24,6 @@ class LineFormatter(logging.Formatter):
     A record that belongs to a request carries its id behind the text.
     """
 
-    converter = time.gmtime
-
     def __init__(self) -> None:
         super().__init__()
         self._second = -1

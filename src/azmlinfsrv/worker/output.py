@@ -103,7 +103,7 @@ class Printer:
 
     def install(self) -> None:
         """Replace ``print`` for the whole process."""
-        builtins.print = self  # type: ignore[assignment]  # same signature, but an object
+        builtins.print = self
 
     def __call__(
         self,

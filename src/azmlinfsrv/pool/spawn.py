@@ -1,0 +1,98 @@
+"""How a scoring process comes into being, and what the front end holds of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import Protocol
+
+# Nothing of the current directory may stand in for what the worker imports.
+_BOOT = "import sys; del sys.path[0]; from azmlinfsrv.worker.main import main; sys.exit(main())"
+
+
+class Child(Protocol):
+    """One scoring process.
+
+    Attributes:
+        pid: Process id.
+        socket: Connected to the process; frames go over it. Blocking when handed over.
+        output: Read ends of its standard output and standard error.
+    """
+
+    pid: int
+    socket: socket.socket
+    output: tuple[int, int]
+
+    def wait(self) -> int:
+        """Block until it has ended; its exit status, or minus the signal's number."""
+
+    def kill(self) -> None:
+        """End it, and everything it started, now; nothing if it has ended."""
+
+    def sweep(self) -> None:
+        """End what it started and left behind; call once it has ended."""
+
+
+class Spawner(Protocol):
+    """Makes scoring processes."""
+
+    def spawn(self) -> Child:
+        """A new one, which waits for its `Start` frame."""
+
+
+class FreshInterpreters:
+    """Every process is a new interpreter.
+
+    Never a fork: the front end's memory and locks are not the script's. Each leads a
+    session of its own, so that a Ctrl-C in the terminal does not reach it, and everything
+    it started can be ended with it.
+    """
+
+    def spawn(self) -> Child:
+        """See `Spawner`."""
+        ours, theirs = socket.socketpair()
+        output, errors = os.pipe(), os.pipe()
+        try:
+            popen = subprocess.Popen(
+                [sys.executable, "-c", _BOOT],
+                stdin=theirs.fileno(),
+                stdout=output[1],
+                stderr=errors[1],
+                start_new_session=True,
+            )
+        except OSError:
+            ours.close()
+            os.close(output[0])
+            os.close(errors[0])
+            raise
+        finally:
+            theirs.close()
+            os.close(output[1])
+            os.close(errors[1])
+        return _Interpreter(popen, ours, (output[0], errors[0]))
+
+
+class _Interpreter:
+    def __init__(
+        self, popen: subprocess.Popen[bytes], connection: socket.socket, output: tuple[int, int]
+    ) -> None:
+        self._popen = popen
+        self.pid = popen.pid
+        self.socket = connection
+        self.output = output
+
+    def wait(self) -> int:
+        return self._popen.wait()
+
+    def kill(self) -> None:
+        if self._popen.returncode is None:
+            self.sweep()
+
+    def sweep(self) -> None:
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass

@@ -13,7 +13,7 @@ help:
 	@echo "make test  [ARGS='-k words']                               run all tests, or some"
 	@echo "make lint                                                  ruff and mypy"
 	@echo "make format                                                ruff, writing"
-	@echo "make bench [ARGS=...]                                      measure beside other servers"
+	@echo "make bench [JOBS=j1,j2] [PEERS=reference,fastapi] [ARGS=...] measure beside other servers"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -48,7 +48,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks $(if $(JOBS),--jobs $(JOBS)) $(if $(PEERS),--peers $(PEERS)) $(ARGS)
 
 docs: $(VENV)/.dev
 	$(BIN)/python tools/settings_table.py

@@ -1,0 +1,348 @@
+"""The servers that are compared, as data: a new one is one entry in `PEERS`.
+
+A peer says what to install, which files to write beside the job's ``score.py``, how to start, and
+where to ask. Servers with a request format of their own say how to wrap a body and unwrap an
+answer. Everything else is each server's default, as its users get it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.jobs import Job
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a start command and an app file are made of."""
+
+    job: Job
+    bin: Path
+    port: int
+    workers: int
+    spare_ports: tuple[int, ...]
+
+    @property
+    def python(self) -> str:
+        return str(self.bin / "python")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """One server.
+
+    ``files`` gives name to text, written into the folder of ``score.py``, which is the current
+    directory of ``command``. ``distribution`` is the package whose version is reported.
+    """
+
+    name: str
+    distribution: str
+    packages: tuple[str, ...]
+    command: Callable[[Start], list[str]]
+    files: Callable[[Start], dict[str, str]] = lambda start: {}
+    score_path: str = "/score"
+    health_path: str = "/"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    wrap: Callable[[bytes], bytes] = lambda body: body
+    unwrap: Callable[[Any], Any] = lambda answer: answer
+
+
+def _azmlinfsrv(start: Start) -> list[str]:
+    return [
+        str(start.bin / "azmlinfsrv"),
+        "--entry_script",
+        "score.py",
+        "--port",
+        str(start.port),
+        "--worker_count",
+        str(start.workers),
+    ]
+
+
+def _fastapi(start: Start) -> dict[str, str]:
+    # A plain `def` runs in FastAPI's thread pool, which is the advice for code that blocks.
+    definition = "def" if start.job.blocks else "async def"
+    return {
+        "app.py": f"""\
+from typing import Any
+
+import score
+from fastapi import Body, FastAPI
+
+score.init()
+app = FastAPI()
+
+
+@app.get("/")
+async def health() -> str:
+    return "Healthy"
+
+
+@app.post("/score")
+{definition} answer(value: Any = Body()) -> Any:
+    return score.predict(value)
+"""
+    }
+
+
+def _litserve(start: Start) -> dict[str, str]:
+    return {
+        "app.py": f"""\
+import litserve
+import score
+
+
+class Api(litserve.LitAPI):
+    def setup(self, device):
+        score.init()
+
+    def decode_request(self, request):
+        return request
+
+    def predict(self, value):
+        return score.predict(value)
+
+    def encode_response(self, output):
+        return output
+
+
+if __name__ == "__main__":
+    server = litserve.LitServer(Api(), accelerator="cpu", workers_per_device={start.workers})
+    server.run(host="127.0.0.1", port={start.port}, generate_client_file=False)
+"""
+    }
+
+
+def _bentoml(start: Start) -> dict[str, str]:
+    return {
+        "service.py": f"""\
+from typing import Any
+
+import bentoml
+import score
+
+
+@bentoml.service(workers={start.workers})
+class Score:
+    def __init__(self) -> None:
+        score.init()
+
+    @bentoml.api(route="/score")
+    def answer(self, value: Any) -> Any:
+        return score.predict(value)
+"""
+    }
+
+
+def _mlserver(start: Start) -> dict[str, str]:
+    http, grpc, metrics = (start.port, *start.spare_ports[:2])
+    return {
+        "settings.json": json.dumps(
+            {
+                "host": "127.0.0.1",
+                "http_port": http,
+                "grpc_port": grpc,
+                "metrics_port": metrics,
+                "parallel_workers": start.workers,
+                "debug": False,
+            }
+        ),
+        "model-settings.json": json.dumps({"name": "score", "implementation": "model.Score"}),
+        "model.py": """\
+import json
+
+import score
+from mlserver import MLModel
+from mlserver.codecs import StringCodec
+from mlserver.types import InferenceResponse
+
+
+class Score(MLModel):
+    async def load(self):
+        score.init()
+        return True
+
+    async def predict(self, payload):
+        [text] = StringCodec.decode_input(payload.inputs[0])
+        answer = json.dumps(score.predict(json.loads(text)))
+        output = StringCodec.encode_output("answer", [answer])
+        return InferenceResponse(model_name=self.name, outputs=[output])
+""",
+    }
+
+
+def _mlserver_wrap(body: bytes) -> bytes:
+    tensor = {"name": "value", "shape": [1], "datatype": "BYTES", "data": [body.decode()]}
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
+def _kserve(start: Start) -> dict[str, str]:
+    return {
+        "app.py": f"""\
+import score
+from kserve import Model, ModelServer
+
+
+class Score(Model):
+    def __init__(self):
+        super().__init__("score")
+        self.load()
+
+    def load(self):
+        score.init()
+        self.ready = True
+        return True
+
+    def predict(self, payload, headers=None, response_headers=None):
+        return {{"predictions": score.predict(payload)}}
+
+
+if __name__ == "__main__":
+    ModelServer(http_port={start.port}, workers={start.workers}, enable_grpc=False).start([Score()])
+"""
+    }
+
+
+def _mosec(start: Start) -> dict[str, str]:
+    return {
+        "app.py": f"""\
+import score
+from mosec import Server, Worker
+
+
+class Score(Worker):
+    def __init__(self):
+        super().__init__()
+        score.init()
+
+    def forward(self, data):
+        return score.predict(data)
+
+
+if __name__ == "__main__":
+    server = Server()
+    server.append_worker(Score, num={start.workers})
+    server.run()
+"""
+    }
+
+
+def _ray(start: Start) -> dict[str, str]:
+    return {
+        "app.py": f"""\
+import score
+from ray import serve
+
+
+@serve.deployment(num_replicas={start.workers})
+class Score:
+    def __init__(self):
+        score.init()
+
+    async def __call__(self, request):
+        return score.predict(await request.json())
+
+
+if __name__ == "__main__":
+    serve.start(http_options={{"host": "127.0.0.1", "port": {start.port}}})
+    serve.run(Score.bind(), route_prefix="/score", blocking=True)
+"""
+    }
+
+
+OURS = Peer(
+    name="ours",
+    distribution="azureml-inference-server-http",
+    packages=(str(CHECKOUT),),
+    command=_azmlinfsrv,
+)
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        OURS,
+        Peer(
+            name="reference",
+            distribution="azureml-inference-server-http",
+            packages=("azureml-inference-server-http==1.5.1",),
+            command=_azmlinfsrv,
+        ),
+        Peer(
+            name="fastapi",
+            distribution="fastapi",
+            packages=("fastapi", "uvicorn[standard]"),
+            files=_fastapi,
+            command=lambda start: [
+                *(start.python, "-m", "uvicorn", "app:app", "--host", "127.0.0.1"),
+                *("--port", str(start.port), "--workers", str(start.workers)),
+            ],
+        ),
+        Peer(
+            name="litserve",
+            distribution="litserve",
+            packages=("litserve",),
+            files=_litserve,
+            command=lambda start: [start.python, "app.py"],
+            score_path="/predict",
+            health_path="/health",
+        ),
+        Peer(
+            name="bentoml",
+            distribution="bentoml",
+            packages=("bentoml",),
+            files=_bentoml,
+            command=lambda start: [
+                *(str(start.bin / "bentoml"), "serve", "service:Score"),
+                *("--host", "127.0.0.1", "--port", str(start.port)),
+            ],
+            health_path="/livez",
+            environment={"BENTOML_DO_NOT_TRACK": "True"},
+            wrap=lambda body: b'{"value": ' + body + b"}",
+        ),
+        Peer(
+            name="mlserver",
+            distribution="mlserver",
+            packages=("mlserver",),
+            files=_mlserver,
+            command=lambda start: [str(start.bin / "mlserver"), "start", "."],
+            score_path="/v2/models/score/infer",
+            health_path="/v2/health/live",
+            wrap=_mlserver_wrap,
+            unwrap=lambda answer: json.loads(answer["outputs"][0]["data"][0]),
+        ),
+        Peer(
+            name="kserve",
+            distribution="kserve",
+            packages=("kserve",),
+            files=_kserve,
+            command=lambda start: [start.python, "app.py"],
+            score_path="/v1/models/score:predict",
+            unwrap=lambda answer: answer["predictions"],
+        ),
+        Peer(
+            name="mosec",
+            distribution="mosec",
+            packages=("mosec",),
+            files=_mosec,
+            command=lambda start: [
+                *(start.python, "app.py", "--address", "127.0.0.1", "--port", str(start.port)),
+            ],
+            score_path="/inference",
+        ),
+        Peer(
+            name="ray",
+            distribution="ray",
+            packages=("ray[serve]",),
+            files=_ray,
+            command=lambda start: [start.python, "app.py"],
+            health_path="/-/healthz",
+            environment={"RAY_USAGE_STATS_ENABLED": "0"},
+        ),
+    )
+}

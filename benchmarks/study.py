@@ -1,0 +1,120 @@
+"""The order of runs: which server is measured when, and what one run consists of.
+
+Servers alternate (A B A B), so that a machine that grows slower during the study slows all of them
+alike. Each run starts its server afresh. A server that cannot be installed, started or trusted is
+recorded with the reason and costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from benchmarks import processes
+from benchmarks.environments import Environment, InstallError, install
+from benchmarks.jobs import PROBE, Job
+from benchmarks.load import Generator, LoadError, probe
+from benchmarks.peers import Peer
+from benchmarks.results import Results, Sample
+from benchmarks.server import ServerError, Task, prepare, running, verify
+
+CONNECTIONS = 64
+WARM_UP_S = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure; ``seconds`` is the length of each single load."""
+
+    jobs: Sequence[Job]
+    peers: Sequence[Peer]
+    rounds: int
+    seconds: int
+    workers: int
+    probes: bool = True
+
+    @property
+    def steps(self) -> int:
+        """How often `Study` reports progress: installations, and then runs."""
+        return len(self.peers) * (1 + self.rounds * len(self.all_jobs))
+
+    @property
+    def all_jobs(self) -> list[Job]:
+        return [*self.jobs, *([PROBE] if self.probes else [])]
+
+
+@dataclass(slots=True)
+class Study:
+    """Carries out a plan. ``results`` holds what is known so far, also after an interruption."""
+
+    plan: Plan
+    generator: Generator
+    results: Results
+    tell: Callable[[str], None]
+    _environments: dict[str, Environment] = field(default_factory=dict)
+    _tasks: dict[tuple[str, str], Task] = field(default_factory=dict)
+
+    def run(self) -> None:
+        for peer in self.plan.peers:
+            self.tell(f"install {peer.name}")
+            self._install(peer)
+        for number in range(1, self.plan.rounds + 1):
+            for job in self.plan.all_jobs:
+                for peer in self.plan.peers:
+                    self.tell(f"round {number}: {job.name} on {peer.name}")
+                    if not self.results.has_failed(peer.name, job.name):
+                        self._measure(peer, job)
+
+    def _install(self, peer: Peer) -> None:
+        try:
+            environment = install(peer)
+        except InstallError as error:
+            self.results.add_failure(peer.name, None, f"did not install: {error}")
+            return
+        self._environments[peer.name] = environment
+        self.results.versions[peer.name] = environment.version
+
+    def _measure(self, peer: Peer, job: Job) -> None:
+        try:
+            task = self._tasks.get((peer.name, job.name))
+            if task is None:
+                task = prepare(peer, job, self._environments[peer.name])
+                self._tasks[peer.name, job.name] = task
+            sample = self._probe(task) if job is PROBE else self._load(task)
+        except (ServerError, LoadError, OSError, subprocess.SubprocessError) as error:
+            self.results.add_failure(peer.name, job.name, str(error))
+        else:
+            self.results.add(peer.name, job.name, sample)
+
+    def _load(self, task: Task) -> Sample:
+        with running(task, self.plan.workers) as server:
+            self.results.keeps_alive[task.peer.name] = server.keeps_alive
+            self.generator(server, CONNECTIONS, WARM_UP_S)
+            one = self.generator(server, 1, self.plan.seconds)
+            before_s = processes.cpu_s(server.pid)
+            many = self.generator(server, CONNECTIONS, self.plan.seconds)
+            after_s = processes.cpu_s(server.pid)
+            pss_mb = processes.pss_mb(server.pid)
+            verify(server)
+        if not one.requests or not many.requests:
+            raise LoadError("no request was answered under load")
+        cpu_ms = None
+        if before_s is not None and after_s is not None:
+            cpu_ms = (after_s - before_s) * 1000 / many.requests
+        return {
+            "requests_per_s": many.requests / many.seconds,
+            "p50_ms": many.p50_ms,
+            "p99_ms": many.p99_ms,
+            "p50_one_ms": one.p50_ms,
+            "cpu_ms": cpu_ms,
+            "pss_mb": pss_mb,
+            "start_s": server.start_s,
+            "errors": one.errors + many.errors,
+        }
+
+    def _probe(self, task: Task) -> Sample:
+        with running(task, self.plan.workers) as server:
+            # One more than there are workers: the next call waits when one ends.
+            seen = probe(server, self.plan.workers + 1, self.plan.seconds)
+        return {"probe_p50_ms": seen.p50_ms, "probe_p99_ms": seen.p99_ms, "errors": seen.errors}

@@ -134,7 +134,8 @@ def _study(plan: Plan, generator: Generator, results: Results) -> bool:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
@@ -170,11 +171,10 @@ def _write(
     PICTURES.mkdir(parents=True, exist_ok=True)
     charts = {}
     for job in jobs:
-        title = f"{job.name}: {job.title}"
         drawn = panels(results, job.name, peers)
         if drawn:
-            (PICTURES / f"{job.name}.svg").write_text(svg(title, drawn), encoding="utf-8")
-            charts[title] = f"{PICTURES.name}/{job.name}.svg"
+            (PICTURES / f"{job.name}.svg").write_text(svg(job.heading, drawn), encoding="utf-8")
+            charts[job.heading] = f"{PICTURES.name}/{job.name}.svg"
     section = page_section(found, circumstances, charts)
     PAGE.write_text(replace_section(PAGE.read_text(encoding="utf-8"), section), encoding="utf-8")
 

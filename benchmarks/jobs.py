@@ -36,6 +36,10 @@ class Job:
     trains: bool = False
 
     @property
+    def heading(self) -> str:
+        return f"{self.name}: {self.title}"
+
+    @property
     def source(self) -> Path:
         return SCRIPTS / self.script
 

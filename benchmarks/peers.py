@@ -308,7 +308,8 @@ PEERS = {
         Peer(
             name="mlserver",
             distribution="mlserver",
-            packages=("mlserver",),
+            # Its workers call get_event_loop() without a loop, which newer uvloops refuse.
+            packages=("mlserver", "uvloop<0.22"),
             files=_mlserver,
             command=lambda start: [str(start.bin / "mlserver"), "start", "."],
             score_path="/v2/models/score/infer",

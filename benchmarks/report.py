@@ -7,7 +7,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from benchmarks.jobs import Job
 from benchmarks.results import BUDGETS, Measure, Results, judge
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 BEGIN = "<!-- benchmarks: begin (written by `make bench ARGS=--write`) -->"
 END = "<!-- benchmarks: end -->"
 NOTHING = "-"
-# Servers beside the base in one table: more would not fit a terminal.
-OTHERS_A_TABLE = 3
+# Servers beside the base in one table: more would not fit 80 columns.
+OTHERS_A_TABLE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,8 @@ def tables(
     """Servers, one table (or more, with many servers) a job, budgets."""
     found = [_servers(results, [base, *others])]
     for job in jobs:
+        if not results.measures(job.name):
+            continue
         for start in range(0, max(1, len(others)), OTHERS_A_TABLE):
             found.append(_job(results, job, base, others[start : start + OTHERS_A_TABLE]))
     if budgets:
@@ -102,7 +104,9 @@ def _servers(results: Results, names: Sequence[str]) -> Table:
         ]
         alive = {True: "yes", False: "no", None: NOTHING}[results.keeps_alive.get(name)]
         version = results.versions.get(name, NOTHING)
-        rows.append((name, version, alive, "; ".join(reasons) or "measured"))
+        known = any(peer == name for peer, _ in results.samples)
+        outcome = "; ".join(reasons) or ("measured" if known else "not measured")
+        rows.append((name, version, alive, outcome))
     header = ("server", "version", "keeps connections open", "outcome")
     return Table("Servers", header, tuple(rows), is_text=True)
 
@@ -119,7 +123,7 @@ def _job(results: Results, job: Job, base: str, others: Sequence[str]) -> Table:
             ratio = results.ratio(base, other, job.name, measure.key)
             cells.append(times(ratio) if measure.has_ratio else "")
         rows.append(tuple(cells))
-    return Table(f"{job.name}: {job.title}", tuple(header), tuple(rows))
+    return Table(job.heading, tuple(header), tuple(rows))
 
 
 def _budgets(results: Results, base: str) -> Table:
@@ -194,7 +198,9 @@ def rich_table(table: Table) -> RichTable:
 
     drawn = RichTable(title=table.title, title_justify="left", title_style="bold")
     for number, name in enumerate(table.header):
-        drawn.add_column(name, justify="left" if number == 0 or table.is_text else "right")
+        is_label = number == 0
+        justify: Literal["left", "right"] = "left" if is_label or table.is_text else "right"
+        drawn.add_column(name, justify=justify, no_wrap=is_label and not table.is_text)
     # Text, not markup: a reason or a version may hold square brackets.
     for row in table.rows:
         drawn.add_row(*(Text(cell, style=_style(cell)) for cell in row))

@@ -24,14 +24,14 @@ class Measure:
 
 MEASURES = (
     Measure("requests_per_s", "requests/s, 64 connections", 0),
-    Measure("p50_ms", "p50, 64 connections (ms)", 2),
-    Measure("p99_ms", "p99, 64 connections (ms)", 2),
-    Measure("p50_one_ms", "p50, 1 connection (ms)", 2),
-    Measure("cpu_ms", "CPU per request, all processes (ms)", 3),
-    Measure("pss_mb", "memory after the run, all processes (MB, PSS)", 1),
-    Measure("start_s", "start to first answer (s)", 2),
-    Measure("probe_p50_ms", "probe p50 (ms)", 2),
-    Measure("probe_p99_ms", "probe p99 (ms)", 2),
+    Measure("p50_ms", "p50 ms, 64 connections", 2),
+    Measure("p99_ms", "p99 ms, 64 connections", 2),
+    Measure("p50_one_ms", "p50 ms, 1 connection", 2),
+    Measure("cpu_ms", "CPU ms per request", 3),
+    Measure("pss_mb", "memory MB (PSS)", 1),
+    Measure("start_s", "start to first answer s", 2),
+    Measure("probe_p50_ms", "probe p50 ms", 2),
+    Measure("probe_p99_ms", "probe p99 ms", 2),
     Measure("errors", "errors, all rounds", 0, has_ratio=False),
 )
 

@@ -49,4 +49,4 @@ def test_only_measures_with_figures_get_a_panel() -> None:
 
     [panel] = panels(found, "probe", ["ours"])
 
-    assert panel.title == "probe p99 (ms)"
+    assert panel.title == "probe p99 ms"

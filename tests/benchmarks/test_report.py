@@ -51,14 +51,14 @@ def test_markdown_escapes_what_would_split_a_cell() -> None:
 
 def test_many_servers_are_split_over_several_tables() -> None:
     found = Results()
-    names = ["a", "b", "c", "d"]
+    names = ["a", "b", "c"]
     for name in ["ours", *names]:
         found.add(name, "j1", {"requests_per_s": 100.0})
 
     _, first, second = tables(found, [JOBS["j1"]], "ours", names, budgets=False)
 
-    assert first.header == ("", "ours", "a", "ours / a", "b", "ours / b", "c", "ours / c")
-    assert second.header == ("", "ours", "d", "ours / d")
+    assert first.header == ("", "ours", "a", "ours / a", "b", "ours / b")
+    assert second.header == ("", "ours", "c", "ours / c")
     assert second.rows == (("requests/s, 64 connections", "100", "100", "1.00x"),)
 
 

@@ -50,7 +50,9 @@ def _json(value: object) -> bytes:
 
 def _rows(rows: int, columns: int) -> bytes:
     draw = random.Random(0)
-    return _json({"data": [[draw.gauss(0, 1) for _ in range(columns)] for _ in range(rows)]})
+    return _json(
+        {"data": [[round(draw.gauss(0, 1), 6) for _ in range(columns)] for _ in range(rows)]}
+    )
 
 
 def _wine() -> bytes:

@@ -333,6 +333,8 @@ PEERS = {
             files=_mosec,
             command=lambda start: [
                 *(start.python, "app.py", "--address", "127.0.0.1", "--port", str(start.port)),
+                # In milliseconds. The default of 3 s is less than 64 calls of 50 ms take.
+                *("--timeout", "60000"),
             ],
             score_path="/inference",
         ),

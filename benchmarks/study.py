@@ -91,6 +91,9 @@ class Study:
         with running(task, self.plan.workers) as server:
             self.results.keeps_alive[task.peer.name] = server.keeps_alive
             self.generator(server, CONNECTIONS, WARM_UP_S)
+            # A generator leaves when its time is up; the server may still have its calls waiting.
+            # The answer to one more call comes when those are done with.
+            verify(server)
             one = self.generator(server, 1, self.plan.seconds)
             before_s = processes.cpu_s(server.pid)
             many = self.generator(server, CONNECTIONS, self.plan.seconds)

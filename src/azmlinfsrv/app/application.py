@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from azmlinfsrv.app.correlation import Correlation, correlate
+from azmlinfsrv.app.cors import Cors
 from azmlinfsrv.app.failures import FUNCTION_FAILED, response_for
 from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.errors import MethodNotAllowed, NotFound, RequestError, ScoringFailed
@@ -42,11 +43,15 @@ class Policy(Struct, frozen=True):
         max_body_bytes: Longer bodies are refused with 413.
         limit_s: Seconds a call may take from its arrival; 0.0 means no limit.
         server_version: Value of ``x-ms-server-version``; empty means no such header.
+        cors_origins: Value of ``AML_CORS_ORIGINS``; empty means no such headers.
+        health_port: A port that answers probes and nothing else (R8.4); 0 means none.
     """
 
     max_body_bytes: int
     limit_s: float
     server_version: str
+    cors_origins: str = ""
+    health_port: int = 0
 
 
 class Route(Struct, frozen=True):
@@ -74,6 +79,11 @@ class Application:
         self._policy = policy
         version = policy.server_version.encode("latin-1", "replace")
         self._version: Headers = [(b"x-ms-server-version", version)] if version else []
+        self._cors = Cors(policy.cors_origins) if policy.cors_origins else None
+        if self._cors is not None:
+            listed = ", ".join(self._cors.origins)
+            _log.info("Enabling CORS for the following origins: %s", listed)
+        self._health_address = f":{policy.health_port}" if policy.health_port else ""
         health: dict[str, Handler] = {
             "GET": self._health,
             "HEAD": self._health,
@@ -99,6 +109,7 @@ class Application:
             "/health/live": Route(live, is_logged=False),
             "/health/ready": Route(ready, is_logged=False),
         }
+        self._probes = {path: route for path, route in self._routes.items() if not route.is_logged}
 
     async def handle(self, request: Request, caller: Caller) -> Response:
         """Answer one request.
@@ -108,7 +119,7 @@ class Application:
         """
         began = perf_counter()
         correlation = correlate(request.headers)
-        route = self._find(request.path)
+        route = self._find(request)
         try:
             response = await self._respond(request, caller, correlation, route)
         except RequestError as error:
@@ -116,7 +127,10 @@ class Application:
         except Exception:  # noqa: BLE001  # a fault of ours must not cost the caller an answer
             _log.exception("Encountered Exception")
             response = response_for(ScoringFailed(_INTERNAL))
-        response = self._finish(response, correlation)
+        more: Headers = []
+        if self._cors is not None and route is not None and request.method in route.methods:
+            more = self._cors.headers_for(request, response)
+        response = self._finish(response, more, correlation)
         if route is not None and route.is_logged and correlation.error is None:
             body = response.body
             logs.request_line(
@@ -129,10 +143,13 @@ class Application:
             )
         return response
 
-    def _find(self, path: str) -> Route | None:
-        route = self._routes.get(path)
+    def _find(self, request: Request) -> Route | None:
+        routes, path = self._routes, request.path
+        if self._health_address and request.server.endswith(self._health_address):
+            routes = self._probes
+        route = routes.get(path)
         if route is None and path.startswith("//"):
-            return self._routes.get("/" + path.lstrip("/"))  # R4.2
+            return routes.get("/" + path.lstrip("/"))  # R4.2
         return route
 
     async def _respond(
@@ -147,7 +164,7 @@ class Application:
             raise correlation.error
         return await handler(request, correlation, caller)
 
-    def _finish(self, response: Response, correlation: Correlation) -> Response:
+    def _finish(self, response: Response, more: Headers, correlation: Correlation) -> Response:
         """Add what every response carries, in the order of R4.6."""
         headers = response.headers
         timings = response.timings
@@ -156,7 +173,7 @@ class Application:
             headers = [*headers, (b"x-ms-run-fn-exec-ms", run_ms)]
         return Response(
             response.status,
-            [*headers, *self._version, *correlation.headers],
+            [*headers, *more, *self._version, *correlation.headers],
             response.body,
             timings,
             response.reason,
@@ -186,7 +203,7 @@ class Application:
     async def _options(
         self, request: Request, _correlation: Correlation, _caller: Caller
     ) -> Response:
-        route = self._find(request.path)
+        route = self._find(request)
         allow = route.allow if route is not None else b""
         return Response(200, [_HTML, (b"Allow", allow)])
 

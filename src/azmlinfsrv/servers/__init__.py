@@ -17,4 +17,7 @@ def serve(loaded: Loaded) -> int:
     from azmlinfsrv.servers import gunicorn  # not there on Windows
 
     settings = loaded.settings
-    return gunicorn.serve(loaded, [open_listener(settings.host, settings.port)])
+    ports = [settings.port]
+    if settings.separate_health_endpoint:
+        ports.append(settings.health_port)
+    return gunicorn.serve(loaded, [open_listener(settings.host, port) for port in ports])

@@ -53,6 +53,8 @@ def build_application(settings: Settings, pool: ProcessPool) -> Application:
             max_body_bytes=settings.max_body_bytes,
             limit_s=call_limit_s(settings),
             server_version=settings.server_version,
+            cors_origins=settings.cors_origins or "",
+            health_port=settings.health_port if settings.separate_health_endpoint else 0,
         ),
     )
 

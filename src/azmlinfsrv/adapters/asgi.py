@@ -141,7 +141,8 @@ class AsgiCaller:
     def __init__(self, scope: Message, receive: Receive) -> None:
         self._headers: Headers = scope["headers"]
         self._receive = receive
-        self.connection: Connection | None = scope.get(CONNECTION)
+        # Taken out: scope, connection and the server's own objects would form a cycle.
+        self.connection: Connection | None = scope.pop(CONNECTION, None)
         self.is_body_read = False
 
     def declares_body(self) -> bool:

@@ -7,13 +7,18 @@ on every platform, and also when the script's own children keep the socket open.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
+import socket
 import threading
+from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
-from azmlinfsrv.messages import Buffer, Response
+from azmlinfsrv.messages import Buffer, Response, Timings
 from azmlinfsrv.pool.call import Call
+from azmlinfsrv.pool.claims import Claims
 from azmlinfsrv.pool.lines import LineReader
 from azmlinfsrv.pool.spawn import Child, Spawner
 from azmlinfsrv.telemetry import logs
@@ -27,6 +32,7 @@ from azmlinfsrv.worker.frames import (
     Ready,
     Record,
     Score,
+    Skipped,
     Start,
     StartFailed,
     StreamEnd,
@@ -53,8 +59,8 @@ class Supervisor(Protocol):
     def process_start_failed(self, process: WorkerProcess, report: str) -> None:
         """The script cannot be served."""
 
-    def process_idle(self, process: WorkerProcess) -> None:
-        """A call is over; the process can take the next."""
+    def process_has_room(self, process: WorkerProcess) -> None:
+        """A call is over; the process can take another."""
 
     def process_ended(self, process: WorkerProcess) -> None:
         """The process is gone, for whatever reason."""
@@ -70,15 +76,21 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._transport: asyncio.WriteTransport | None = None
         self._child: Child | None = None
         self._lines: list[LineReader] = []
-        self._call: Call | None = None
+        # With the process, in the order they were sent; it computes the first.
+        self._calls: deque[Call] = deque()
+        self._claims: Claims | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._exit_wait: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._return_code: int | None = None
         self._is_connected = False
         self._gone = asyncio.Event()
+        self._has_finished = False
         self.is_ready = False
-        self.answered = 0
+        # On the loop's clock.
+        self.computing_since = 0.0
+        # Set when it has ended: calls that were sent ahead and never begun.
+        self.unbegun: list[Call] = []
 
     # --- life ---------------------------------------------------------------------------
 
@@ -90,7 +102,21 @@ class WorkerProcess(asyncio.BufferedProtocol):
     @property
     def call(self) -> Call | None:
         """The call it is computing."""
-        return self._call
+        return self._calls[0] if self._calls else None
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """Every call that is with it: the one it computes, then those sent ahead."""
+        return self._calls
+
+    @property
+    def room(self) -> int:
+        """How many more calls it may be sent now."""
+        if not self.is_ready or self._claims is None:
+            return 0
+        if not self._calls:
+            return 1
+        return self._claims.room() - len(self._calls)
 
     def launch(self, start: Start) -> None:
         """Start the process; needs no event loop, so that it can come before one."""
@@ -99,7 +125,10 @@ class WorkerProcess(asyncio.BufferedProtocol):
             LineReader("azmlinfsrv.stdout", child.output[0], self),
             LineReader("azmlinfsrv.stderr", child.output[1], self),
         ]
-        for buffer in pack(start):
+        self._claims = claims = Claims()
+        first, *rest = pack(start)
+        sent = socket.send_fds(child.socket, [first], [claims.read_end])
+        for buffer in (memoryview(first)[sent:], *rest):
             child.socket.sendall(buffer)
 
     async def attach(self) -> None:
@@ -141,14 +170,21 @@ class WorkerProcess(asyncio.BufferedProtocol):
 
     # --- calls --------------------------------------------------------------------------
 
-    def dispatch(self, call: Call) -> None:
-        """Let it compute *call*; it must be idle."""
-        self._call = call
-        call.process = self
-        request = call.request
-        self.send(
-            Score(
+    def dispatch(self, calls: Sequence[Call]) -> None:
+        """Send it calls, no more than it has `room` for."""
+        buffers: list[Buffer] = []
+        ahead = 0
+        if not self._calls and self._loop is not None:
+            self.computing_since = self._loop.time()
+        for call in calls:
+            is_ahead = bool(self._calls)
+            ahead += is_ahead
+            self._calls.append(call)
+            call.process = self
+            request = call.request
+            score = Score(
                 call.id,
+                is_ahead,
                 request.method,
                 request.path,
                 request.query,
@@ -159,23 +195,39 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 request.http_version,
                 request.request_id,
                 request.client_request_id,
-            ),
-            request.body,
-        )
+            )
+            buffers += pack(score, request.body)
+        if ahead and self._claims is not None:
+            self._claims.give(ahead)
+        self._write(buffers)
+
+    def take_back(self) -> list[Call]:
+        """The calls sent ahead that it has not begun, oldest first; they are not its any more."""
+        count = self._claims.take_back() if self._claims is not None else 0
+        taken = [self._calls.pop() for _ in range(count)]
+        for call in taken:
+            call.process = None
+        return taken[::-1]
 
     def send(self, header: ToWorker, body: Buffer = b"") -> None:
         """Write one frame; a process that is gone is noticed elsewhere."""
+        self._write(pack(header, body))
+
+    def _write(self, buffers: list[Buffer]) -> None:
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        for buffer in pack(header, body):
-            transport.write(buffer)
+        if len(buffers) == 1:
+            transport.write(buffers[0])
+        else:
+            transport.writelines(buffers)
 
     def interrupt(self, reason: str, grace_s: float) -> None:
         """End the call it computes: by signal first, and if that does not help, the process."""
-        if self._call is None or self._grace is not None or self._loop is None:
+        call = self.call
+        if call is None or self._grace is not None or self._loop is None:
             return
-        self.send(Interrupt(self._call.id, reason))
+        self.send(Interrupt(call.id, reason))
         if DOORBELL is None:
             self.kill()
             return
@@ -196,17 +248,29 @@ class WorkerProcess(asyncio.BufferedProtocol):
         )
         self.kill()
 
-    def _finish_call(self) -> None:
-        self._call = None
-        self.answered += 1
+    def _finish_call(self, timings: Timings | None) -> None:
+        self._calls.popleft()
+        self._has_finished = True
+        if self._loop is not None:
+            self.computing_since = self._loop.time()
+        if self._claims is not None:
+            # What failed or streamed says nothing of how long calls take.
+            self._claims.took(
+                timings.parse_s + timings.run_s + timings.encode_s if timings else math.inf
+            )
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None
-        self._supervisor.process_idle(self)
 
     def request_id(self) -> str:
         """The id of the request it is computing, for the log."""
-        return self._call.request.request_id if self._call is not None else ""
+        return self._calls[0].request.request_id if self._calls else ""
+
+    def _request_id_of(self, call_id: int) -> str:
+        for call in self._calls:
+            if call.id == call_id:
+                return call.request.request_id
+        return ""
 
     # --- asyncio.BufferedProtocol -------------------------------------------------------
 
@@ -224,6 +288,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
         try:
             for header, body in self._reader.received(nbytes):
                 self._take(header, body)
+            if self._has_finished:
+                self._has_finished = False
+                self._supervisor.process_has_room(self)
         except ProtocolError as error:
             logs.relay(
                 logs.ROOT,
@@ -253,15 +320,17 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 header.level,
                 str(body, "utf-8", "replace"),
                 self.pid,
-                self.request_id(),
+                self._request_id_of(header.call_id),
                 header.created_s,
             )
         elif isinstance(header, StreamItem):
-            if self._call is not None and self._call.stream is not None:
-                self._call.stream.put(body)
+            call = self._current(header.call_id)
+            if call is not None and call.stream is not None:
+                call.stream.put(body)
         elif isinstance(header, StreamStart):
-            if self._call is not None:
-                self._call.begin_stream(
+            call = self._current(header.call_id)
+            if call is not None:
+                call.begin_stream(
                     Response(header.status, header.headers, b"", header.timings, header.reason),
                     self.send,
                 )
@@ -269,6 +338,10 @@ class WorkerProcess(asyncio.BufferedProtocol):
             self._take_stream_end(header)
         elif isinstance(header, Failure):
             self._take_failure(header)
+        elif isinstance(header, Skipped):
+            if self._claims is not None:
+                self._claims.skipped()
+                self._has_finished = True
         elif isinstance(header, Ready):
             self.is_ready = True
             self._supervisor.process_ready(self, bytes(body))
@@ -276,35 +349,42 @@ class WorkerProcess(asyncio.BufferedProtocol):
             self._drain_output()
             self._supervisor.process_start_failed(self, str(body, "utf-8", "replace"))
 
+    def _current(self, call_id: int) -> Call | None:
+        """The call it computes, if that is the one it speaks of."""
+        call = self.call
+        return call if call is not None and call.id == call_id else None
+
     def _take_answer(self, answer: Answer, body: Buffer) -> None:
-        call = self._call
-        if call is None or call.id != answer.call_id:
+        call = self._current(answer.call_id)
+        if call is None:
             return
         if answer.has_output:
             self._drain_output()
         call.answer(Response(answer.status, answer.headers, body, answer.timings, answer.reason))
-        self._finish_call()
+        self._finish_call(answer.timings)
 
     def _take_failure(self, failure: Failure) -> None:
-        call = self._call
-        if call is None or call.id != failure.call_id:
+        call = self._current(failure.call_id)
+        if call is None:
             return
         if failure.has_output:
             self._drain_output()
         call.fail_with(failure.kind, failure.message, failure.location)
-        self._finish_call()
+        self._finish_call(None)
 
     def _take_stream_end(self, end: StreamEnd) -> None:
-        call = self._call
-        if call is None or call.id != end.call_id:
+        call = self._current(end.call_id)
+        if call is None:
             return
         if end.has_output:
             self._drain_output()
         if call.stream is not None:
             call.stream.end(complete=end.complete)
-        self._finish_call()
+        self._finish_call(None)
 
     def _drain_output(self) -> None:
+        if self._claims is not None:
+            self._claims.distrust()
         for lines in self._lines:
             lines.drain()
 
@@ -345,4 +425,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._drain_output()
         for lines in self._lines:
             lines.close()
+        if self._claims is not None:
+            # What it had not begun is nobody's fault.
+            self.unbegun = self.take_back()
+            self._claims.close()
+            self._claims = None
         self._supervisor.process_ended(self)

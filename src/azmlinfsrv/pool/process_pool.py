@@ -4,7 +4,8 @@ Theory: everything here runs in the event loop's thread, so there are no locks. 
 in exactly one place: in the queue, with one process, or over. A process is idle (in
 `_idle`), busy (it has a call), starting, or ending. Whenever a process becomes idle the
 oldest waiting call is given to it; calls that are over by then (deadline) or whose
-caller has gone are dropped without costing anything.
+caller has gone are dropped without costing anything. A process that answers very quickly
+is sent calls ahead of time; they are taken back if it turns out slow (`claims`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _log = logging.getLogger("azmlinfsrv")
 # Pauses between attempts to start a process that keeps failing, in seconds.
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 30.0
+
+# How long a call may take before those sent ahead behind it are taken back, in seconds.
+_REVIEW_S = 0.005
 
 # What a client is told to wait when nothing better is known, in seconds.
 _RETRY_AFTER = (b"Retry-After", b"1")
@@ -68,6 +72,8 @@ class ProcessPool:
         self._processes: set[WorkerProcess] = set()
         self._idle: list[WorkerProcess] = []
         self._waiting: deque[Call] = deque()
+        self._feed_is_due = False
+        self._review_is_due = False
         self._last_id = 0
         self._facts: ScriptFacts | None = None
         self._first_ready = asyncio.Event()
@@ -128,9 +134,13 @@ class ProcessPool:
         deadline = loop.time() + limit_s if limit_s else math.inf
         call = Call(self._last_id, request, loop.create_future(), has_left, limit_s, deadline)
         if self._idle:
-            self._idle.pop().dispatch(call)
+            self._idle.pop().dispatch([call])
         elif len(self._waiting) < self._queue_size:
             self._waiting.append(call)
+            if not self._feed_is_due:
+                # Once for all requests of this turn of the loop: they go in one write.
+                self._feed_is_due = True
+                loop.call_soon(self._feed_all)
         else:
             raise Overloaded(
                 f"{self._queue_size} calls are waiting already. Try again later.",
@@ -178,19 +188,18 @@ class ProcessPool:
         self._timer = None
         self._next_deadline = math.inf
         earliest = math.inf
-        running = [process.call for process in self._processes if process.call is not None]
-        for call in [*self._waiting, *running]:
-            if call.deadline <= now:
-                self._expire(call)
-            else:
+        for call in [*self._waiting, *(call for p in self._processes for call in p.calls)]:
+            if call.deadline > now:
                 earliest = min(earliest, call.deadline)
+            elif not call.is_over:
+                self._expire(call)
         if earliest < math.inf:
             self._watch(earliest)
 
     def _expire(self, call: Call) -> None:
         limit_ms = f"{call.limit_s * 1000:.15g}"
         process = call.process
-        if process is None:
+        if process is None or process.call is not call:
             call.fail(
                 Unavailable(
                     f"No scoring process was free within {limit_ms} ms.", headers=(_RETRY_AFTER,)
@@ -209,7 +218,7 @@ class ProcessPool:
         self._trouble = ""
         self._first_ready.set()
         _log.info("Worker with pid %d ready for serving traffic", process.pid)
-        self.process_idle(process)
+        self.process_has_room(process)
 
     def process_start_failed(self, process: WorkerProcess, report: str) -> None:
         """The script cannot be served, or not any more."""
@@ -219,19 +228,11 @@ class ProcessPool:
         else:
             _log.error("%s", report)
 
-    def process_idle(self, process: WorkerProcess) -> None:
-        """Give the oldest call that somebody still waits for to *process*."""
-        waiting = self._waiting
-        while waiting:
-            call = waiting.popleft()
-            if call.is_over:
-                continue
-            if call.has_left():
-                call.fail(CallerLeft())
-                continue
-            process.dispatch(call)
-            return
-        self._idle.append(process)
+    def process_has_room(self, process: WorkerProcess) -> None:
+        """Give it the oldest calls that somebody still waits for."""
+        self._feed(process)
+        if process.call is None and process not in self._idle:
+            self._idle.append(process)
         if self._is_stopping and not self._is_busy():
             self._is_drained.set()
 
@@ -248,11 +249,65 @@ class ProcessPool:
                     "request. Another one takes its place."
                 )
             )
+        self._wait_again(process.unbegun)
         if self._is_stopping:
             if not self._is_busy():
                 self._is_drained.set()
             return
         self._replace(process)
+
+    # --- the queue ----------------------------------------------------------------------
+
+    def _feed(self, process: WorkerProcess) -> None:
+        """Send it the calls it has room for, and no more than its share of the queue."""
+        waiting = self._waiting
+        room = process.room
+        if not waiting or room <= 0:
+            return
+        share = -(-len(waiting) // len(self._processes))
+        calls: list[Call] = []
+        while waiting and len(calls) < min(room, share):
+            call = waiting.popleft()
+            if call.is_over:
+                continue
+            if call.has_left():
+                call.fail(CallerLeft())
+                continue
+            calls.append(call)
+        if not calls:
+            return
+        process.dispatch(calls)
+        if len(process.calls) > 1 and not self._review_is_due:
+            self._review_is_due = True
+            asyncio.get_running_loop().call_later(_REVIEW_S, self._review)
+
+    def _feed_all(self) -> None:
+        self._feed_is_due = False
+        for process in self._processes:
+            self._feed(process)
+        self._idle = [process for process in self._idle if process.call is None]
+
+    def _review(self) -> None:
+        """Take back what was sent ahead to a process whose call takes unusually long."""
+        self._review_is_due = False
+        slow_since = asyncio.get_running_loop().time() - _REVIEW_S
+        is_ahead = False
+        for process in self._processes:
+            if len(process.calls) > 1:
+                if process.computing_since < slow_since:
+                    self._wait_again(process.take_back())
+                is_ahead = is_ahead or len(process.calls) > 1
+        if is_ahead:
+            self._review_is_due = True
+            asyncio.get_running_loop().call_later(_REVIEW_S, self._review)
+
+    def _wait_again(self, calls: list[Call]) -> None:
+        """Put calls back where they came from, the head of the queue."""
+        if calls:
+            self._waiting.extendleft(reversed(calls))
+            self._feed_all()
+
+    # --- starting -----------------------------------------------------------------------
 
     def _replace(self, process: WorkerProcess) -> None:
         how = f"The scoring process {process.pid} {process.how_it_ended()}"
@@ -301,6 +356,7 @@ class ProcessPool:
         while self._waiting:
             self._waiting.popleft().fail(error)
         for process in self._processes:
+            for call in process.calls:
+                call.fail(error)
             if process.call is not None:
-                process.call.fail(error)
                 process.kill()

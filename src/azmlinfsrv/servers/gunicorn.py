@@ -8,6 +8,7 @@ control socket in anybody's home folder.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -140,6 +141,9 @@ class FrontEnd(UvicornWorker):
         )
         self.config.timeout_graceful_shutdown = round(settings.drain_timeout_s) + 1
         self._install_sigquit_handler()
+        # What is here now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         await self._server.serve(sockets=self.sockets)
         if not self._server.started:
             sys.exit(ScriptError.exit_status)

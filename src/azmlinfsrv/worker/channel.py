@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Callable
 
 from azmlinfsrv.messages import Buffer
 from azmlinfsrv.worker import frames
-from azmlinfsrv.worker.frames import FrameReader, ToFrontEnd, ToWorker, pack
+from azmlinfsrv.worker.frames import FrameReader, Score, Start, ToFrontEnd, ToWorker, pack
 
 
 class Closed(Exception):
@@ -28,34 +29,58 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._reader: FrameReader[ToWorker] = FrameReader(frames.to_worker)
-        self._received: deque[tuple[ToWorker, Buffer]] = deque()
+        # Calls and what is said about the current one are taken at different places.
+        self._calls: deque[tuple[Score, Buffer]] = deque()
+        self._controls: deque[ToWorker] = deque()
+        # The pipe of claims (`azmlinfsrv.pool.claims`); -1 if nothing is sent ahead.
+        self._claims = -1
         self._sending = threading.Lock()
         self._sender = 0
         self._put_off: deque[list[Buffer]] = deque()
         self._after_send: Callable[[], None] | None = None
 
-    def receive(self) -> tuple[ToWorker, Buffer]:
-        """The next frame; waits for it.
+    def receive_start(self) -> Start:
+        """The first frame; the pipe of claims may come with it.
+
+        Raises:
+            Closed: there is none.
+        """
+        while not self._controls:
+            self._fill(with_claims=True)
+        start = self._controls.popleft()
+        if not isinstance(start, Start):
+            raise Closed
+        return start
+
+    def next_call(self) -> tuple[Score, Buffer]:
+        """The next call; waits for it. What was said about earlier calls is forgotten.
 
         Raises:
             Closed: there will be none.
         """
-        while not self._received:
+        while not self._calls:
             self._fill()
-        return self._received.popleft()
+        self._controls.clear()
+        return self._calls.popleft()
 
-    def poll(self) -> tuple[ToWorker, Buffer] | None:
-        """The next frame if it is here already, else None.
+    def next_control(self, *, wait: bool) -> ToWorker | None:
+        """The next frame about the current call; None if there is none and *wait* is False.
 
         Raises:
             Closed: there will be none.
         """
-        while not self._received:
-            readable, _, _ = select.select([self._connection], [], [], 0)
-            if not readable:
+        while not self._controls:
+            if not wait and not select.select([self._connection], [], [], 0)[0]:
                 return None
             self._fill()
-        return self._received.popleft()
+        return self._controls.popleft()
+
+    def claim(self) -> bool:
+        """Whether a call that was sent ahead is still this worker's to run."""
+        try:
+            return len(os.read(self._claims, 1)) == 1
+        except BlockingIOError:
+            return False
 
     def send(self, header: ToFrontEnd, body: Buffer = b"") -> None:
         """Write one frame.
@@ -90,18 +115,30 @@ class Channel:
         self._after_send = action
         return True
 
-    def close(self) -> None:
-        """Close the socket; the front end takes it as the end of this process."""
-        self._connection.close()
-
-    def _fill(self) -> None:
+    def _fill(self, *, with_claims: bool = False) -> None:
+        buffer = self._reader.buffer()
         try:
-            count = self._connection.recv_into(self._reader.buffer())
+            if with_claims and self._connection.family == getattr(socket, "AF_UNIX", None):
+                count = self._receive_claims(buffer)
+            else:
+                count = self._connection.recv_into(buffer)
         except OSError as error:
             raise Closed from error
         if not count:
             raise Closed
-        self._received.extend(self._reader.received(count))
+        for message, body in self._reader.received(count):
+            if isinstance(message, Score):
+                self._calls.append((message, body))
+            else:
+                self._controls.append(message)
+
+    def _receive_claims(self, buffer: memoryview) -> int:
+        data, descriptors, _, _ = socket.recv_fds(self._connection, len(buffer), 1)
+        buffer[: len(data)] = data
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+            self._claims = descriptor
+        return len(data)
 
     def _write(self, buffers: list[Buffer]) -> None:
         try:

@@ -52,9 +52,13 @@ class Start(Struct, tag=1, array_like=True):
 
 
 class Score(Struct, tag=2, array_like=True, gc=False):
-    """One call; its body is the request's body. The other fields are `Request`'s."""
+    """One call; its body is the request's body. The other fields are `Request`'s.
+
+    `is_ahead`: it was sent while another was being computed, and must be claimed.
+    """
 
     call_id: int
+    is_ahead: bool
     method: str
     path: str
     query: bytes
@@ -158,8 +162,16 @@ class Record(Struct, tag=8, array_like=True, gc=False):
     created_s: float
 
 
+class Skipped(Struct, tag=9, array_like=True):
+    """A call that was sent ahead had been taken back when its turn came."""
+
+    call_id: int
+
+
 ToWorker = Start | Score | Interrupt | Credit | Cancel
-ToFrontEnd = Ready | StartFailed | Answer | Failure | StreamStart | StreamItem | StreamEnd | Record
+ToFrontEnd = (
+    Ready | StartFailed | Answer | Failure | StreamStart | StreamItem | StreamEnd | Record | Skipped
+)
 
 M = TypeVar("M")
 

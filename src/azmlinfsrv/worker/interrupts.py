@@ -57,8 +57,7 @@ class Interrupts:
         if not call_id:
             return
         try:
-            while (found := self._channel.poll()) is not None:
-                message = found[0]
+            while (message := self._channel.next_control(wait=False)) is not None:
                 if isinstance(message, Interrupt | Cancel) and message.call_id == call_id:
                     self._running = 0
                     reason = message.reason if isinstance(message, Interrupt) else "cancelled"

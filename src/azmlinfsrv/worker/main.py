@@ -16,7 +16,6 @@ import socket
 import sys
 import termios
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 
@@ -38,6 +37,7 @@ from azmlinfsrv.worker.frames import (
     Interrupt,
     Ready,
     Score,
+    Skipped,
     Start,
     StartFailed,
     StreamEnd,
@@ -64,9 +64,7 @@ def main() -> int:
     """Serve one script over the socket on standard input; returns the exit status."""
     channel = Channel(_take_socket())
     try:
-        start, _ = channel.receive()
-        if not isinstance(start, Start):
-            return START_FAILED
+        start = channel.receive_start()
         options = msgspec.msgpack.decode(start.options, type=WorkerOptions)
         _die_with(options.parent_pid)
         return Worker(channel, options).serve(start)
@@ -116,10 +114,11 @@ class Worker:
         if scorer is None:
             return START_FAILED
         while True:
-            message, body = self._channel.receive()
-            if isinstance(message, Score):
-                self._answer(scorer, message, body)
-            # Anything else is about a call that is over.
+            call, body = self._channel.next_call()
+            if call.is_ahead and not self._channel.claim():
+                self._channel.send(Skipped(call.call_id))
+                continue
+            self._answer(scorer, call, body)
 
     # --- start --------------------------------------------------------------------------
 
@@ -311,15 +310,14 @@ class Worker:
             self._channel.send(StreamItem(call_id), item)
             ahead += len(item) - self._interrupts.credit_bytes
             self._interrupts.credit_bytes = 0
-            while (found := self._next_control(wait=ahead >= STREAM_WINDOW_BYTES)) is not None:
+            while True:
+                found = self._channel.next_control(wait=ahead >= STREAM_WINDOW_BYTES)
+                if found is None:
+                    break
                 if isinstance(found, Cancel | Interrupt) and found.call_id == call_id:
                     return False
                 if isinstance(found, Credit) and found.call_id == call_id:
                     ahead -= found.body_bytes
-
-    def _next_control(self, *, wait: bool) -> Any:
-        found = self._channel.receive() if wait else self._channel.poll()
-        return None if found is None else found[0]
 
     def _close_items(self, call_id: int, items: Iterator[bytes]) -> None:
         close = getattr(items, "close", None)

@@ -251,6 +251,16 @@ def test_a_nan_key_can_be_an_error() -> None:
         json_text.dumps({math.nan: 1}, nan="error")
 
 
+@pytest.mark.parametrize("number", [math.nan, -math.nan, math.inf, -math.inf, 1e308, -1e300])
+@pytest.mark.parametrize("wrap", [lambda x: x, Ratio, lambda x: {"a": (x,)}], ids=lambda _: "")
+def test_a_number_among_nones_keeps_its_spelling(
+    wrap: Callable[[float], object], number: float
+) -> None:
+    value = [None, wrap(number), "x"]
+
+    assert json_text.dumps(value) == json.dumps(value).encode()
+
+
 def test_none_is_no_nan() -> None:
     assert json_text.dumps([None, 1.0], nan="error") == b"[null, 1.0]"
 

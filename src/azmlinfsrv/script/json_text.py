@@ -48,6 +48,9 @@ _ENCODER = json.JSONEncoder(default=convert)
 _DECODER = json.JSONDecoder()
 _STRICT_ENCODER = json.JSONEncoder(default=convert, allow_nan=False)
 
+# What encoders and conversions raise about a value; anything else is not about JSON.
+_ABOUT_JSON = (TypeError, ValueError, OverflowError, RecursionError)
+
 _add_blanks = msgspec.json.format
 # On large texts a compiled search for a literal costs half of `bytes.find`.
 _find_null = re.compile(rb"null").search
@@ -76,8 +79,8 @@ def dumps(value: object, nan: NaN = "keep", on_nan: Callable[[], None] | None = 
         text = orjson.dumps(value, convert, _OPTIONS)
     except orjson.JSONEncodeError as error:
         cause = error.__cause__
-        if cause is not None and not isinstance(cause, (TypeError, ValueError, RecursionError)):
-            raise cause  # noqa: B904  # a deadline, or the user's own: not about JSON
+        if cause is not None and not isinstance(cause, _ABOUT_JSON):
+            raise cause  # noqa: B904  # a deadline, or the user's own
         return _json_dumps(value, nan, on_nan)
     if 0x7F in text or not text.isascii():  # escaping it ourselves gains nothing
         return _json_dumps(value, nan, on_nan)
@@ -149,7 +152,7 @@ def _may_hold_nan(value: object) -> bool:
     """Is there a NaN, an infinity, or a float above 1e303 in it? Asked of what orjson took."""
     try:
         packed = msgspec.msgpack.encode(value, enc_hook=convert)
-    except (TypeError, ValueError, OverflowError, RecursionError):
+    except _ABOUT_JSON:
         return True  # not a question msgspec can answer
     # A float is CB and its eight bytes, these exponents first; no UTF-8 text holds the pairs.
     return b"\xcb\x7f" in packed or b"\xcb\xff" in packed
@@ -159,7 +162,7 @@ def _json_dumps(value: object, nan: NaN, on_nan: Callable[[], None] | None) -> b
     encoder = _STRICT_ENCODER if nan == "error" else _ENCODER
     try:
         text = encoder.encode(value).encode("ascii")
-    except (TypeError, ValueError, RecursionError) as error:
+    except _ABOUT_JSON as error:
         try:
             plain = _Plainer(nan).plain(value)
             text = encoder.encode(plain).encode("ascii")
@@ -167,7 +170,7 @@ def _json_dumps(value: object, nan: NaN, on_nan: Callable[[], None] | None) -> b
             raise failure from (failure.__cause__ or error)
         except RecursionError:
             raise _failure("a value nested too deeply", []) from error
-        except (TypeError, ValueError):
+        except _ABOUT_JSON:
             raise _failure(type_name(value), []) from error
     if nan != "error" and (b"NaN" in text or b"Infinity" in text):
         return _settle_nan(text, nan, on_nan)

@@ -178,8 +178,8 @@ _NATIVE: tuple[tuple[type, Conversion], ...] = (
     (str, str.__str__),
     (int, int.__int__),
     (float, float.__float__),
-    (list, list.copy),
-    (tuple, lambda value: list(tuple.__iter__(value))),
+    (list, list),
+    (tuple, list),
     (dict, _plain_dict),
 )
 _NATIVE_TYPES = tuple(kind for kind, _ in _NATIVE)

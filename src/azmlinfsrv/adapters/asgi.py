@@ -33,6 +33,9 @@ class Connection(Protocol):
     def respond(self, status: int, reason: str, headers: Headers, body: Buffer) -> None:
         """Write a whole response at once."""
 
+    def stream(self, reason: str) -> Send:
+        """ASGI's ``send`` for a response in pieces, with a reason phrase."""
+
 
 _BODILESS = frozenset((204, 304))  # no Content-Length either (RFC 9110, 8.6)
 
@@ -104,7 +107,10 @@ class AsgiApplication:
         caller: AsgiCaller,
         send: Send,
     ) -> None:
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
+        if caller.connection is not None:
+            send = caller.connection.stream(response.reason)
+        await send(start)
         try:
             async for item in items:
                 await send({"type": "http.response.body", "body": item, "more_body": True})
@@ -161,12 +167,12 @@ class AsgiCaller:
         body: Buffer = message.get("body", b"")
         if message.get("more_body"):
             parts = bytearray(body)
-            while message.get("more_body"):
+            while message.get("more_body") and len(parts) <= limit_bytes:
                 message = await self._receive()
                 parts += message.get("body", b"")
-                if len(parts) > limit_bytes:
-                    raise _too_large(limit_bytes)
             body = parts
+        if len(body) > limit_bytes:  # sent in chunks: only now is it known
+            raise _too_large(limit_bytes)
         if message["type"] == "http.disconnect":
             raise CallerLeft
         if self.connection is not None and self.connection.is_truncated:

@@ -30,6 +30,9 @@ _NOT_ROUTED = "The method is not allowed for the requested URL."
 _NOT_ALLOWED = "Method not allowed"
 _INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
 
+# An ordinary answer has these two: its type, and whether run() failed.
+_OWN_HEADERS = 2
+
 _HTML = (b"Content-Type", b"text/html; charset=utf-8")
 _JSON = (b"Content-Type", b"application/json")
 
@@ -128,7 +131,9 @@ class Application:
             _log.exception("Encountered Exception")
             response = response_for(ScoringFailed(_INTERNAL))
         more: Headers = []
-        if self._cors is not None and route is not None and request.method in route.methods:
+        if route is not None and request.method not in route.methods:
+            route = None  # neither CORS headers nor a line in the log (R4.14, R6.6)
+        if self._cors is not None and route is not None:
             more = self._cors.headers_for(request, response)
         response = self._finish(response, more, correlation)
         if route is not None and route.is_logged and correlation.error is None:
@@ -167,6 +172,10 @@ class Application:
     def _finish(self, response: Response, more: Headers, correlation: Correlation) -> Response:
         """Add what every response carries, in the order of R4.6."""
         headers = response.headers
+        if len(headers) > _OWN_HEADERS:
+            # R3.31: the server's ids stand, whatever the script says.
+            ours = {name for name, _ in correlation.headers if name != b"TraceId"}
+            headers = [pair for pair in headers if pair[0].lower() not in ours]
         timings = response.timings
         if timings is not None:
             run_ms = b"%.3f" % (timings.run_s * 1000)

@@ -122,7 +122,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         """Start the process; needs no event loop, so that it can come before one."""
         self._child = child = self._spawner.spawn()
         self._lines = [
-            LineReader("azmlinfsrv.stdout", child.output[0], self),
+            LineReader("azmlinfsrv.print", child.output[0], self),
             LineReader("azmlinfsrv.stderr", child.output[1], self),
         ]
         self._claims = claims = Claims()

@@ -191,7 +191,7 @@ class ProcessPool:
         for call in [*self._waiting, *(call for p in self._processes for call in p.calls)]:
             if call.deadline > now:
                 earliest = min(earliest, call.deadline)
-            elif not call.is_over:
+            elif not call.is_over or call.stream is not None:
                 self._expire(call)
         if earliest < math.inf:
             self._watch(earliest)

@@ -120,14 +120,16 @@ def describe(error: BaseException, title: str, where: Surroundings) -> Report:
 
 def format_report(report: Report) -> str:
     """The report as plain text for the log; lines without an end of line at the end."""
-    lines = [report.title + (f" at {report.location}" if report.location else "")]
+    lines = [report.title]
+    if report.location:
+        lines += ["", f"At {report.location}:"]
     width = len(str(report.source[-1].number)) if report.source else 0
-    if report.source:
-        lines.append("")
     for line in report.source:
         mark = ">" if line.is_failing else " "
         lines.append(f"  {mark} {line.number:>{width}} | {line.text}".rstrip())
-    cause = report.error_type + (f": {report.error_text}" if report.error_text else "")
+    # The words are the contract's (R3.6, R3.9): log queries match on them.
+    cause = "Encountered Exception " + report.error_type
+    cause += f": {report.error_text}" if report.error_text else ""
     if cause:
         lines += ["", cause]
     if report.hint:

@@ -53,13 +53,14 @@ def serve(loaded: Loaded, listeners: list[socket.socket]) -> int:
 class _Gunicorn(BaseApplication):
     def __init__(self, loaded: Loaded, listeners: list[socket.socket]) -> None:
         self.loaded = loaded
-        self._listeners = listeners
+        # Gunicorn takes them over, and asks again when it reloads.
+        self._addresses = [f"fd://{listener.detach()}" for listener in listeners]
         super().__init__()
 
     def load_config(self) -> None:
         settings = self.loaded.settings
         values = {
-            "bind": [f"fd://{listener.detach()}" for listener in self._listeners],
+            "bind": self._addresses,
             "worker_class": FrontEnd,
             "workers": 1,
             "timeout": _FRONT_END_TIMEOUT_S,
@@ -176,7 +177,8 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         await self._pool.drain(self._drain_timeout_s)
-        await super().shutdown(sockets)
+        # The sockets are closed with the servers above; a second time is an error.
+        await super().shutdown(None)
 
 
 def _nothing(_signum: int, _frame: Any) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import sys
+import urllib.parse
 from http import HTTPStatus
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from azmlinfsrv.adapters.asgi import CONNECTION
+from azmlinfsrv.adapters.asgi import CONNECTION, Message, Send
+from azmlinfsrv.app.failures import response_for
+from azmlinfsrv.errors import BadInput
 from azmlinfsrv.messages import Buffer, Headers
 
 # R4.5: upper-case reason phrases, as clients of the reference server see them.
@@ -14,6 +21,8 @@ _STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.upper().encode())
     for status in HTTPStatus
 }
+# Method and target of a request line (RFC 9112, 3; a method is a token, RFC 9110, 5.6.2).
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/1\.[01]\r?\n")
 # Up to here one copy is cheaper than a second system call.
 _JOIN_BYTES = 64 * 1024
 
@@ -25,10 +34,78 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     _connection: HttpConnection
+    _data = b""
+    _is_broken = False
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have arrived; what follows something malformed is not looked at."""
+        if not self._is_broken:
+            self._data = data
+            super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """Something malformed has arrived; called by uvicorn where it catches the parser's error.
+
+        A request under way has the only answer there will be: if its own body is
+        malformed, that answer is 400; otherwise the connection closes behind it.
+        """
+        self._is_broken = True
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            self._end_body(cycle)
+            return
+        line = _REQUEST_LINE.match(self._data)
+        is_unknown_method = isinstance(sys.exc_info()[1], httptools.HttpParserInvalidMethodError)
+        if is_unknown_method and line is not None:
+            self._answer_unknown_method(line[1], line[2])
+            return
+        response = response_for(BadInput("The request is not valid HTTP/1.1."))
+        assert isinstance(response.body, bytes)
+        length = (b"Content-Length", b"%d" % len(response.body))
+        parts = [_STATUS_LINES[400]]
+        for name, value in (*response.headers, length, (b"Connection", b"close")):
+            parts += (name, b": ", value, b"\r\n")
+        self.transport.write(b"".join([*parts, b"\r\n", response.body]))
+        self.transport.close()
+
+    def _answer_unknown_method(self, method: bytes, target: bytes) -> None:
+        """The parser knows the registered methods only; to the application any is a method."""
+        self.on_message_begin()
+        self.scope["method"] = method.decode("ascii")
+        path, _, query = target.partition(b"?")
+        self.scope["path"] = urllib.parse.unquote(path.decode("ascii", "replace"))
+        self.scope["raw_path"], self.scope["query_string"] = path, query
+        self.cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=False,
+            on_response=self.on_response_complete,
+        )
+        self.cycle.more_body = False
+        self.scope[CONNECTION] = HttpConnection(self.cycle)  # type: ignore[literal-required]  # as below
+        self._start_asgi_task(self.cycle, self.app)
+
+    def _end_body(self, cycle: RequestResponseCycle) -> None:
+        """There will be no more of this request; if its body is not whole it is refused."""
+        if cycle.more_body:
+            self._connection.is_truncated = True
+            cycle.more_body = False
+            cycle.message_event.set()
+        cycle.keep_alive = False
 
     def on_headers_complete(self) -> None:
         """The head of a request is here; its task starts in the next turn of the loop."""
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is before:  # an upgrade that is not made
+            return
         self._connection = HttpConnection(self.cycle)
         self.scope[CONNECTION] = self._connection  # type: ignore[literal-required]  # scopes are open to extension
 
@@ -41,10 +118,7 @@ class HttpProtocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or not cycle.more_body:
             return False
-        self._connection.is_truncated = True
-        cycle.keep_alive = False
-        cycle.more_body = False
-        cycle.message_event.set()
+        self._end_body(cycle)
         return True
 
 
@@ -63,29 +137,13 @@ class HttpConnection:
         return self._cycle.disconnected
 
     def respond(self, status: int, reason: str, headers: Headers, body: Buffer) -> None:
-        """Write a whole response: what two ASGI messages say, in one piece.
-
-        Names and values were checked where scripts make them; the server's own are clean.
-        """
+        """Write a whole response: what two ASGI messages say, in one piece."""
         cycle = self._cycle
         if cycle.disconnected:
             return
-        line = _STATUS_LINES.get(status)
-        if reason or line is None:
-            line = b"HTTP/1.1 %d %s\r\n" % (status, reason.encode("latin-1", "replace"))
-        parts = [line]
-        for name, value in cycle.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        for name, value in headers:
-            parts += (name, b": ", value, b"\r\n")
-            if name == b"Connection" and value == b"close":
-                cycle.keep_alive = False
-        if not cycle.keep_alive and (b"Connection", b"close") not in headers:
-            parts.append(b"Connection: close\r\n")
-        parts.append(b"\r\n")
-        head_only = cycle.scope["method"] == "HEAD"
+        parts = self._head(status, reason, headers)
         transport = cycle.transport
-        if head_only or not body:
+        if cycle.scope["method"] == "HEAD" or not body:
             transport.write(b"".join(parts))
         elif len(body) <= _JOIN_BYTES:
             parts.append(bytes(body))
@@ -93,8 +151,66 @@ class HttpConnection:
         else:
             transport.write(b"".join(parts))
             transport.write(body)
-        cycle.response_started = cycle.response_complete = True
+        self._complete()
+
+    def stream(self, reason: str) -> Send:
+        """A ``send`` that writes chunks, or, to a client of HTTP/1.0, plain bytes until the end."""
+        cycle = self._cycle
+        is_chunked = False
+
+        async def send(message: Message) -> None:
+            nonlocal is_chunked
+            if cycle.disconnected:
+                return
+            if message["type"] == "http.response.start":
+                headers = list(message["headers"])
+                has_length = any(name.lower() == b"content-length" for name, _ in headers)
+                if cycle.scope["http_version"] == "1.0":
+                    cycle.keep_alive = cycle.keep_alive and has_length
+                elif not has_length and cycle.scope["method"] != "HEAD":
+                    is_chunked = True
+                    headers.append((b"Transfer-Encoding", b"chunked"))
+                cycle.transport.write(b"".join(self._head(message["status"], reason, headers)))
+                return
+            await cycle.flow.drain()
+            body, is_last = message["body"], not message.get("more_body")
+            if cycle.scope["method"] != "HEAD":
+                if is_chunked and body:
+                    body = b"%x\r\n%b\r\n" % (len(body), body)
+                if is_chunked and is_last:
+                    body += b"0\r\n\r\n"
+                cycle.transport.write(body)
+            if is_last:
+                self._complete()
+
+        return send
+
+    def _head(self, status: int, reason: str, headers: Headers) -> list[bytes]:
+        """Status line and header fields, in pieces.
+
+        Names and values were checked where scripts make them; the server's own are clean.
+        """
+        cycle = self._cycle
+        line = _STATUS_LINES.get(status)
+        if reason or line is None:
+            line = b"HTTP/1.1 %d %b\r\n" % (status, reason.encode("latin-1", "replace"))
+        parts = [line]
+        for name, value in cycle.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        for name, value in headers:
+            parts += (name, b": ", value, b"\r\n")
+        if (b"Connection", b"close") in headers:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            parts.append(b"Connection: close\r\n")
+        parts.append(b"\r\n")
+        cycle.response_started = True
+        return parts
+
+    def _complete(self) -> None:
+        cycle = self._cycle
+        cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            transport.close()
+            cycle.transport.close()
         cycle.on_response()

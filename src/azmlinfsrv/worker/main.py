@@ -8,6 +8,7 @@ log. The process ends when the socket does, so it never outlives its front end.
 
 from __future__ import annotations
 
+import faulthandler
 import fcntl
 import logging
 import os
@@ -26,6 +27,7 @@ from azmlinfsrv.script.compat import provide_azureml_names
 from azmlinfsrv.script.facts import ScriptFacts
 from azmlinfsrv.script.loader import add_import_paths, load_script, script_path
 from azmlinfsrv.script.location import Surroundings
+from azmlinfsrv.script.model_directory import tree
 from azmlinfsrv.script.scorer import ScriptScorer
 from azmlinfsrv.script.swagger import build_documents
 from azmlinfsrv.worker.channel import Channel, Closed
@@ -132,6 +134,7 @@ class Worker:
         provide_azureml_names(self._options.model_dir or None)
         add_import_paths(self._where.script, self._options.app_root, self._options.source_dir)
         write_lines_at_once()
+        faulthandler.enable()  # a crash in C code says where, on standard error (R8.10)
         handler = FrameHandler(self._channel, lambda: self._call_id)
         configure_logging(handler, self._options.log_level)
         self._printer.install()
@@ -159,6 +162,9 @@ class Worker:
         except BaseException as error:  # noqa: BLE001  # their code: anything can come out (R3.9)
             self._printer.finish_line()
             self._report("User's init function failed", error)
+            if os.path.exists(options.model_dir):
+                listing = "\n".join(tree(options.model_dir))
+                _script_log.info("Model Directory Contents:\n%s", listing)
             return None
         self._printer.finish_line()
         _script_log.info("Users's init has completed successfully")
@@ -257,7 +263,11 @@ class Worker:
         )
 
     def _log_interruption(self, interruption: Interruption) -> None:
-        _log.error("run() was interrupted (%s) here:\n%s", interruption.reason, interruption.stack)
+        _log.error(
+            "Encountered Exception: run() was interrupted (%s) here:\n%s",
+            interruption.reason,
+            interruption.stack.rstrip("\n"),
+        )
 
     def _log_failure(self, error: RequestError, call: Score, body: Buffer) -> None:
         if not isinstance(error, ScoringFailed):

@@ -28,6 +28,10 @@ class AMLRequest(flask.Request):
     # The front end has bounded the body already; Flask 3.1 would refuse forms over 500 kB.
     max_form_memory_size = None
 
+    def __repr__(self) -> str:
+        """As Flask prints its own: scripts print requests into logs (X5)."""
+        return super().__repr__().replace(type(self).__name__, "Request", 1)
+
     def _get_current_object(self) -> AMLRequest:
         """This request: what scripts call on the proxy they used to be given."""
         return self

@@ -145,7 +145,8 @@ class FrontEnd(UvicornWorker):
         # What is here now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        await self._server.serve(sockets=self.sockets)
+        # The sockets themselves: uvloop closes Gunicorn's wrappers of them twice.
+        await self._server.serve(sockets=[wrapper.sock for wrapper in self.sockets])
         if not self._server.started:
             sys.exit(ScriptError.exit_status)
 

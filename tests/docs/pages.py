@@ -31,7 +31,7 @@ _VARYING = [
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[,.]\d{3}Z?"), "<time>"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"\[\d+\] "), "[<pid>] "),
-    (re.compile(r"\b(pid|pid:|process|\"pid\":) ?\d+\b"), r"\1 <pid>"),
+    (re.compile(r"(\"pid\":|\bpid:? |\bprocess )\d+\b"), r"\1<pid>"),
     (re.compile(r"\(\d{2,}\)$"), "(<pid>)"),
     (re.compile(r"\b\d+\.\d{3}ms\b"), "<ms>"),
     (re.compile(r"(?i)^(date|x-ms-run-fn-exec-ms): .*"), r"\1: <varies>"),

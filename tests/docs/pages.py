@@ -39,6 +39,8 @@ _VARYING = [
     (re.compile(r"(?<=\S) {2,}"), "  "),
     (re.compile(r"Starting gunicorn [\d.]+"), "Starting gunicorn"),
 ]
+# Names of headers are case-insensitive, and servers write them as they like.
+_HEADER = re.compile(r"^[A-Za-z][\w-]*:(?= )")
 # Python 3.11 and later underline the place in a traceback, each version in its own way.
 _UNDERLINE = re.compile(r"^\s+[~^]+\s*$")
 
@@ -130,5 +132,6 @@ def _comparable(text: str) -> str:
         plain = line.rstrip()
         for varying, name in _VARYING:
             plain = varying.sub(name, plain)
+        plain = _HEADER.sub(lambda name: name[0].lower(), plain)
         lines.append(plain + "\n")
     return "".join(lines)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Serve
+
 SOURCE = Path(__file__).parents[1] / "src" / "azmlinfsrv"
 
 # Nothing imports to its right.
@@ -117,3 +119,33 @@ def test_the_environment_is_read_and_written_in_two_places_only() -> None:
     }
 
     assert {user for user in users if user.split("/")[0] not in allowed} == set()
+
+
+@pytest.mark.parametrize("function", ["init", "run"])
+def test_user_code_is_called_in_one_place(function: str) -> None:
+    calls = [
+        f"{path.relative_to(SOURCE).as_posix()}:{node.lineno}"
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == function
+        and ast.unparse(node.func.value).rpartition(".")[2] in ("script", "_script")
+    ]
+
+    assert len(calls) == 1
+    assert calls[0].startswith("script/scorer.py:")
+
+
+def test_exception_text_goes_to_the_log_and_not_to_the_client(serve: Serve) -> None:
+    server = serve(
+        "def init(): pass\ndef run(data):\n    raise ValueError('patient 4711')\n",
+    )
+
+    answer = server.score(b"secret 0815")
+
+    assert answer.status == 500
+    assert b"4711" not in answer.body
+    assert b"score.py:3 in run" in answer.body
+    assert "patient 4711" in server.wait_for_log("patient 4711")
+    assert "0815" not in server.log()

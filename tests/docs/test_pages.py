@@ -98,3 +98,27 @@ def test_what_varies_is_not_compared(promised: str, actual: str, is_same: bool) 
 def test_lines_of_a_log_stand_together() -> None:
     assert is_within("b\nc\n", "a\nb\nc\nd\n")
     assert not is_within("a\nc\n", "a\nb\nc\n")
+
+
+# --- what pages say of the code ----------------------------------------------------------
+
+_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+_PATH = re.compile(r"`((?:src|tests|docs|examples)/[\w./-]+|[a-z_]+/[a-z_]+\.py)`")
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_tests_and_files_that_a_page_names_exist(name: str) -> None:
+    page = (ROOT / name).read_text(encoding="utf-8")
+
+    gone = [
+        f"{file}::{test}"
+        for file, test in _TEST.findall(page)
+        if f"def {test}(" not in (ROOT / file).read_text(encoding="utf-8")
+    ]
+    gone += [
+        path
+        for path in _PATH.findall(page)
+        if not (ROOT / path).exists() and not (ROOT / "src" / "azmlinfsrv" / path).exists()
+    ]
+
+    assert not gone

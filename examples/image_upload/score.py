@@ -18,8 +18,11 @@ def run(request: AMLRequest):
         return AMLResponse(
             {"error": "send a picture with POST"}, 405, {"Allow": "POST"}, json_str=True
         )
-    upload = request.files.get("image")
-    content = upload.read() if upload else request.get_data()
+    # Before the form is looked at: that would consume a body sent as a form by mistake,
+    # as curl --data-binary does.
+    content = request.get_data()
+    if upload := request.files.get("image"):
+        content = upload.read()
     try:
         picture = Image.open(io.BytesIO(content)).convert("RGB")
     except UnidentifiedImageError:

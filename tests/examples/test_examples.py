@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,6 +104,23 @@ def test_example_answers_its_samples(name: str, kind: str, tmp_path: Path) -> No
 
     assert samples
     assert not problems, "\n".join([*problems, log])
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_curl_lines_of_an_examples_page_work(name: str, tmp_path: Path) -> None:
+    page = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("curl ")]
+
+    with served(name, "gunicorn", tmp_path) as server:
+        for line in lines:
+            command = line.replace("localhost:5001", f"localhost:{server.port}")
+            done = subprocess.run(
+                ["bash", "-c", f"{command} --fail --silent --show-error"],
+                cwd=EXAMPLES.parent,
+                capture_output=True,
+            )
+
+            assert done.returncode == 0, f"{line}\n{done.stderr!r}\n{server.log()}"
 
 
 @pytest.mark.parametrize("kind", SERVERS)

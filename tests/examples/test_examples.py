@@ -20,7 +20,8 @@ from tests.harness import Server, serving
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FOLDERS = sorted(script.parent.name for script in EXAMPLES.glob("*/score.py"))
 
-# Flags of each kind of server; every example runs on every one.
+# Flags of each kind of server; every example runs on every one. A new kind is a line here:
+# "waitress": ("--server", "waitress"), "in_process": ("--in_process",).
 SERVERS: dict[str, tuple[str, ...]] = {
     "gunicorn": (),
 }

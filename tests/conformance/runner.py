@@ -361,7 +361,7 @@ def _output_differences(
         arrived = launch.until(lambda p=patterns, t=text: not missing_pattern(p, t()), LOG_S)
         if not arrived:
             differences.append(
-                f"{name} lacks {missing_pattern(patterns, text())!r}: {text()[-1500:]}"
+                f"{name} lacks {missing_pattern(patterns, text())!r}: {_end(text())}"
             )
     if expected.unlogged:
         # Whatever was going to be written has been when the line of a later request is.
@@ -369,7 +369,7 @@ def _output_differences(
         launch.ask(get(f"/swagger.json?{mark}"))
         launch.until(lambda: mark in out(), LOG_S)
         if found := present_pattern(expected.unlogged, out() + err()):
-            differences.append(f"output has {found!r}: {(out() + err())[-1500:]}")
+            differences.append(f"output has {found!r}: {_end(out() + err())}")
     return differences
 
 
@@ -395,7 +395,15 @@ def _fill(launch: Launch, expected: Expected) -> Expected:
 
 
 def _tail(launch: Launch) -> str:
-    return f"\n--- out\n{launch.out()[-1500:]}\n--- err\n{launch.err()[-1500:]}"
+    """The end of the output, without the lines of code that tracebacks quote.
+
+    The published package is looked at from outside only, also when it prints its inside.
+    """
+    return f"\n--- out\n{_end(launch.out())}\n--- err\n{_end(launch.err())}"
+
+
+def _end(text: str) -> str:
+    return "\n".join([line for line in text.split("\n") if line[:1].strip()][-12:])
 
 
 _given_ports: set[int] = set()

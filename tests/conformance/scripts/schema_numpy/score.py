@@ -9,8 +9,8 @@ def init():
     pass
 
 
-@input_schema("whole", NumpyParameterType(np.array([[1, 2, 3]], dtype="int64")))
-@input_schema("free", NumpyParameterType(np.array([[1.5]]), enforce_shape=False))
+@input_schema("whole", NumpyParameterType(np.array([[1, 2, 3]], dtype="int64")), optional=True)
+@input_schema("free", NumpyParameterType(np.array([[1.5]]), enforce_shape=False), optional=True)
 @output_schema(NumpyParameterType(np.array([3726.995])))
 def run(whole=None, free=None):
     value = whole if whole is not None else free

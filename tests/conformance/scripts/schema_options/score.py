@@ -31,7 +31,7 @@ def init():
 @input_schema("maybe", Standard(1), optional=True)
 @input_schema("as_sent", Standard(1), convert_to_provided_type=False)
 @input_schema("warmth", Celsius())
-def run(needed, request_headers, undecorated="default", maybe=7, as_sent=None, warmth=None):
+def run(needed, request_headers, undecorated="default", maybe=7, as_sent="unset", warmth=20):
     return {
         "needed": needed,
         "undecorated": undecorated,

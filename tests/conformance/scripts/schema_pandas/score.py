@@ -12,8 +12,8 @@ def init():
     pass
 
 
-@input_schema("rows", PandasParameterType(SAMPLE))
-@input_schema("split", PandasParameterType(SPLIT, orient="split"))
+@input_schema("rows", PandasParameterType(SAMPLE), optional=True)
+@input_schema("split", PandasParameterType(SPLIT, orient="split"), optional=True)
 def run(rows=None, split=None):
     frame = rows if rows is not None else split
     return {"dtypes": [str(kind) for kind in frame.dtypes], "values": frame.values.tolist()}

@@ -1,4 +1,4 @@
-"""Schema mode: one parameter of each standard type, each with a default."""
+"""Schema mode: one parameter of each standard type, each optional."""
 
 import datetime
 
@@ -12,16 +12,16 @@ def init():
     pass
 
 
-@input_schema("i", Standard(1))
-@input_schema("f", Standard(1.5))
-@input_schema("s", Standard("text"))
-@input_schema("b", Standard(True))
-@input_schema("items", Standard([1, 2]))
-@input_schema("table", Standard({"a": 1}))
-@input_schema("octets", Standard(b"ab"))
-@input_schema("moment", Standard(datetime.datetime(2020, 1, 2, 3, 4)))
-@input_schema("clock", Standard(datetime.time(3, 4)))
-@input_schema("day", Standard(datetime.date(2020, 1, 2)))
+@input_schema("i", Standard(1), optional=True)
+@input_schema("f", Standard(1.5), optional=True)
+@input_schema("s", Standard("text"), optional=True)
+@input_schema("b", Standard(True), optional=True)
+@input_schema("items", Standard([1, 2]), optional=True)
+@input_schema("table", Standard({"a": 1}), optional=True)
+@input_schema("octets", Standard(b"ab"), optional=True)
+@input_schema("moment", Standard(datetime.datetime(2020, 1, 2, 3, 4)), optional=True)
+@input_schema("clock", Standard(datetime.time(3, 4)), optional=True)
+@input_schema("day", Standard(datetime.date(2020, 1, 2)), optional=True)
 @output_schema(Standard({"name": "repr"}))
 def run(
     i=None,

@@ -192,6 +192,7 @@ class Answer:
         headers: By lower-case name; what is not named is not looked at.
         log: Patterns found in the output, in this order, after the request was sent.
         errors: The same on standard error.
+        either: Patterns found on one of the two.
         unlogged: Patterns that the output must not hold.
         chunks: The pieces of a chunked body.
         truncated: The body ends before its time, and the client can tell.
@@ -204,6 +205,7 @@ class Answer:
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
     log: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    either: tuple[str, ...] = ()
     unlogged: tuple[str, ...] = ()
     chunks: tuple[str, ...] | None = None
     truncated: bool = False
@@ -232,10 +234,11 @@ class Silent:
 
 @dataclass(frozen=True)
 class Started:
-    """The server serves; its output so far holds these patterns, in this order."""
+    """The server serves; its output so far holds these patterns, as in `Answer`."""
 
     log: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    either: tuple[str, ...] = ()
     unlogged: tuple[str, ...] = ()
 
 

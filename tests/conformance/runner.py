@@ -317,7 +317,7 @@ def _answer_differences(launch: Launch, request: Request | Raw, expected: Expect
     for wanted, came in zip(each, answers, strict=False):
         assert isinstance(wanted, Answer)
         differences += answer_differences(wanted, came)
-        output = Started(wanted.log, wanted.errors, wanted.unlogged)
+        output = Started(wanted.log, wanted.errors, wanted.either, wanted.unlogged)
         differences += _output_differences(launch, output, out_before, err_before)
     if differences and any(came.status >= 500 for came in answers):
         differences.append(_tail(launch))
@@ -363,6 +363,12 @@ def _output_differences(
             differences.append(
                 f"{name} lacks {missing_pattern(patterns, text())!r}: {_end(text())}"
             )
+    for pattern in expected.either:
+        one = (pattern,)
+        if not launch.until(
+            lambda p=one: not (missing_pattern(p, out()) and missing_pattern(p, err())), LOG_S
+        ):
+            differences.append(f"output lacks {pattern!r}: {_end(out())}\n{_end(err())}")
     if expected.unlogged:
         # Whatever was going to be written has been when the line of a later request is.
         mark = f"version=mark-{uuid.uuid4().hex}"

@@ -20,6 +20,7 @@ from tests.conformance.runner import Launch
 from tests.conformance.wire import Received, encode, read
 
 Facts = Mapping[str, Any]
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def _connect(launch: Launch, timeout_s: float = 10.0) -> socket.socket:
@@ -177,6 +178,18 @@ def truncated_body(launch: Launch) -> Facts:
         "scored": "run was called" in launch.out(),
         "status": answers[0].status if answers else None,
     }
+
+
+def other_loopback(launch: Launch) -> Facts:
+    """Whether it answers on an address of this machine that is not 127.0.0.1."""
+    launch.start()
+    if not launch.wait_ready():
+        return {"exit": launch.wait_exit(0.0)}
+    try:
+        with socket.create_connection(("127.0.0.2", launch.port), timeout=5.0):
+            return {"127.0.0.2": True}
+    except OSError:
+        return {"127.0.0.2": False}
 
 
 def port_in_use(launch: Launch) -> Facts:

@@ -33,5 +33,6 @@ def _check(cases: list[Case]) -> None:
         if case.id in seen:
             raise ValueError(f"{case.id} is there twice")
         seen.add(case.id)
-        if case.reference is not None and not case.rows:
+        decided = case.rows or [item for item in case.items if item in ("X9", "X11")]
+        if case.reference is not None and not decided:
             raise ValueError(f"{case.id} differs from the reference server but names no decision")

@@ -191,9 +191,15 @@ CASES = [
             ),
             ok('"mine"'),
             "R3.4 0:R3.4 D4",
-            Exit(3),
+            shadowed,
         )
-        for name in ("utils", "config", "routes", "swagger", "exceptions")
+        for name, shadowed in (
+            ("utils", observed_script_error()),
+            ("exceptions", observed_script_error()),
+            ("config", Exit(3)),
+            ("routes", Exit(3)),
+            ("swagger", Exit(3)),
+        )
     ),
     *(
         loads(
@@ -400,7 +406,12 @@ CASES = [
             3,
             log=(
                 r" I \[\d+\] azmlinfsrv\S* - Model Directory Contents:",
-                r"^models/\n    a/\n        1/\n            model\.pkl\n    b\.txt\n    c/$",
+                "azmlinfsrv - models/$",
+                "azmlinfsrv -     a/$",
+                "azmlinfsrv -         1/$",
+                r"azmlinfsrv -             model\.pkl$",
+                r"azmlinfsrv -     b\.txt$",
+                "azmlinfsrv -     c/$",
             ),
         ),
         "R3.9 R6.8",
@@ -428,7 +439,7 @@ CASES = [
             environment={"AZUREML_MODEL_DIR": "{root}/model.pkl"},
         ),
         None,
-        Exit(3, log=("Model Directory Contents:", r"^model\.pkl$")),
+        Exit(3, log=("Model Directory Contents:", r"azmlinfsrv - model\.pkl$")),
         "R6.8 R3.9",
     ),
     Case(

@@ -13,6 +13,7 @@ recorded, 1 otherwise.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import shutil
 import subprocess
@@ -44,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     command = shlex.split(options.server) if options.server else [str(_install_reference())]
+    # Servers are started in folders of their own.
+    command[0] = os.path.abspath(shutil.which(command[0]) or command[0])
     target = Target("gunicorn", tuple(command), options.python or _python(command), not options.ours)
     cases = [case for case in load() if _is_wanted(case, options.words)]
     if not target.is_reference:
@@ -84,7 +87,7 @@ def _report(
 
 
 def _python(command: list[str]) -> str:
-    beside = Path(shutil.which(command[0]) or command[0]).parent / "python"
+    beside = Path(command[0]).parent / "python"
     return str(beside) if beside.exists() else sys.executable
 
 

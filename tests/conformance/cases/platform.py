@@ -146,19 +146,5 @@ CASES = [
         ok('"blue"'),
         "X13 X4",
     ),
-    Case(
-        "the collector's variable is hinted at",
-        serve(
-            """
-            def init():
-                raise RuntimeError("AZUREML_MDC_ENABLED is not set: data collection is disabled")
-            def run(data): return data
-            """,
-            environment={},
-        ),
-        None,
-        Exit(3, either=("AZUREML_MDC_ENABLED",)),
-        "X14",
-    ),
 ]
 

@@ -329,7 +329,10 @@ NOT_ALLOWED = "The method is not allowed for the requested URL."
 BARE_HTML = Answer(500, like("<html>.*"), {"content-type": "text/html", "x-request-id": ABSENT})
 
 
-def script_error(where: str | re.Pattern[str] = like(r"score\.py:\d+ in \w+"), **more: Any) -> Answer:
+IN_SCRIPT = like(r"score\.py:\d+ in \w+")
+
+
+def script_error(where: str | re.Pattern[str] = IN_SCRIPT, **more: Any) -> Answer:
     """Our 500 of a failing run(): the reference server's message, and where (0:R3.36)."""
     answer = error(500, SCRIPT_ERROR, failed="True", **more)
     return _with_body(answer, Json({"message": SCRIPT_ERROR, "location": where}))

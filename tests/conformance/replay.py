@@ -47,7 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     command = shlex.split(options.server) if options.server else [str(_install_reference())]
     # Servers are started in folders of their own.
     command[0] = os.path.abspath(shutil.which(command[0]) or command[0])
-    target = Target("gunicorn", tuple(command), options.python or _python(command), not options.ours)
+    target = Target(
+        "gunicorn", tuple(command), options.python or _python(command), not options.ours
+    )
     cases = [case for case in load() if _is_wanted(case, options.words)]
     if not target.is_reference:
         cases = [case for case in cases if not exemption(target.name, case)]

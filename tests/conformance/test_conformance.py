@@ -57,7 +57,8 @@ def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
     wanted = [
         (item.callspec.params["target"], item.callspec.params["case"])
         for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == "test_server_keeps_the_contract"
+        if isinstance(item, pytest.Function)
+        and item.originalname == "test_server_keeps_the_contract"
     ]
     started = Runs(wanted)
     yield started

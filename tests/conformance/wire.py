@@ -94,9 +94,7 @@ def read(
         data += piece
 
 
-def _parse_all(
-    data: bytes, methods: tuple[str, ...], *, ended: bool
-) -> tuple[list[Received], int]:
+def _parse_all(data: bytes, methods: tuple[str, ...], *, ended: bool) -> tuple[list[Received], int]:
     answers: list[Received] = []
     try:
         for method in methods:

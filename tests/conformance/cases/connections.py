@@ -39,7 +39,9 @@ def text(value: str) -> Answer:
     return ok('{"type": "str", "text": "' + value + '"}')
 
 
-def differs(name: str, scenario: Any, ours: dict[str, Any], theirs: dict[str, Any], rows: str) -> Case:
+def differs(
+    name: str, scenario: Any, ours: dict[str, Any], theirs: dict[str, Any], rows: str
+) -> Case:
     setup = BUSY if "scoring" in name else TEXT
     return Case(name, setup, scenario, Outcome(ours), rows, reference=Outcome(theirs))
 
@@ -93,7 +95,9 @@ CASES = [
         SMALL,
         post("x" * 101),
         Answer(
-            413, like(r'\{"message": ".*'), {"x-ms-run-function-failed": "False"},
+            413,
+            like(r'\{"message": ".*'),
+            {"x-ms-run-function-failed": "False"},
             unlogged=("run was called",),
         ),
         "0:R4.15 D50",
@@ -103,8 +107,14 @@ CASES = [
         "a_chunked_body_over_the_limit_is_413",
         SMALL,
         Raw(
-            b"POST /score HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
-            b"\r\n" + b"40\r\n" + b"x" * 64 + b"\r\n" + b"40\r\n" + b"x" * 64 + b"\r\n0\r\n\r\n"
+            b"POST /score HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+            + b"40\r\n"
+            + b"x" * 64
+            + b"\r\n"
+            + b"40\r\n"
+            + b"x" * 64
+            + b"\r\n0\r\n\r\n"
         ),
         Answer(413),
         "0:R4.15 D50",

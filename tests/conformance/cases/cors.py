@@ -50,11 +50,15 @@ def row(
     )
 
 
-def preflight(name: str, origins: str, origin: str, method: str, wanted: str, answer: Answer) -> Case:
+def preflight(
+    name: str, origins: str, origin: str, method: str, wanted: str, answer: Answer
+) -> Case:
     headers = {"Origin": origin, "Access-Control-Request-Method": method}
     if wanted:
         headers["Access-Control-Request-Headers"] = wanted
-    return Case(name, configured(origins), ask("OPTIONS", "/score", b"", **headers), answer, "R4.14")
+    return Case(
+        name, configured(origins), ask("OPTIONS", "/score", b"", **headers), answer, "R4.14"
+    )
 
 
 def rows() -> Iterable[Case]:
@@ -84,7 +88,9 @@ def rows() -> Iterable[Case]:
     yield row("a_wildcard_is_matched_in_full", wild, f"{one}.evil.org", NONE)
     pattern = r"https://.*\.a\.com"
     yield row("a_regular_expression_is_no_pattern", pattern, one, NONE, allows(one, True))
-    yield row("nor_at_the_start_only", pattern, f"{one}.evil.org", NONE, allows(f"{one}.evil.org", True))
+    yield row(
+        "nor_at_the_start_only", pattern, f"{one}.evil.org", NONE, allows(f"{one}.evil.org", True)
+    )
 
 
 CASES = [
@@ -92,7 +98,9 @@ CASES = [
     Case("not_configured", serve(folder="echo_text"), post("x", Origin=A), NONE, "R4.14"),
     Case("on_the_probe", configured(A), get("/", Origin=A), allows(A, False), "R4.14"),
     Case("on_swagger", configured(A), get("/swagger.json", Origin=A), allows(A, False), "R4.14"),
-    Case("on_bad_input", configured(A), post(b"\xff", Origin=A), allows(A, False, 400), "R4.14 R4.7"),
+    Case(
+        "on_bad_input", configured(A), post(b"\xff", Origin=A), allows(A, False, 400), "R4.14 R4.7"
+    ),
     Case(
         "on_a_header_that_is_too_long",
         configured(A),
@@ -100,8 +108,20 @@ CASES = [
         allows(A, False, 431),
         "R4.14 R4.12",
     ),
-    Case("not_on_404", configured(A), get("/nothing", Origin=A), allows(ABSENT, False, 404), "R4.14 R4.7"),
-    Case("not_on_405", configured(A), ask("PUT", "/score", Origin=A), allows(ABSENT, False, 405), "R4.14 R4.7"),
+    Case(
+        "not_on_404",
+        configured(A),
+        get("/nothing", Origin=A),
+        allows(ABSENT, False, 404),
+        "R4.14 R4.7",
+    ),
+    Case(
+        "not_on_405",
+        configured(A),
+        ask("PUT", "/score", Origin=A),
+        allows(ABSENT, False, 405),
+        "R4.14 R4.7",
+    ),
     preflight(
         "preflight_names_methods_and_headers",
         A,
@@ -175,6 +195,10 @@ CASES = [
         "R1.2 R4.14",
     ),
     Case(
-        "an_empty_value_enables_nothing", configured(""), post("x", Origin=A), NONE, "R4.14",
+        "an_empty_value_enables_nothing",
+        configured(""),
+        post("x", Origin=A),
+        NONE,
+        "R4.14",
     ),
 ]

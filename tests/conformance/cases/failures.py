@@ -95,7 +95,11 @@ CASES = [
         post("chained"),
         Answer(
             500,
-            log=(r"azmlinfsrv - Encountered Exception: ", "KeyError: 'patient 4711'", "ValueError: outer"),
+            log=(
+                r"azmlinfsrv - Encountered Exception: ",
+                "KeyError: 'patient 4711'",
+                "ValueError: outer",
+            ),
         ),
         "R3.36 R6.1",
     ),
@@ -142,7 +146,9 @@ CASES = [
         post("spin"),
         Answer(500, log=(r"score\.py.*in spin",)),
         "0:R3.38 D6",
-        reference=Answer(500, log=("Script failed to finish execution within the allocated time: 500ms",)),
+        reference=Answer(
+            500, log=("Script failed to finish execution within the allocated time: 500ms",)
+        ),
     ),
     Case("a quick call is not limited", LIMITED, post("x"), ok('"x"'), "R3.38"),
     Case(

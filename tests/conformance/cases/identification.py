@@ -65,12 +65,17 @@ CASES = [
     Case(
         "names_are_case_insensitive",
         TEXT,
-        post("x", **{"X_REQUEST_ID": "A", "X_Ms_Client_Request_Id": "C"}),
+        post("x", X_REQUEST_ID="A", X_Ms_Client_Request_Id="C"),
         ids("A", "C", "C"),
         "R4.10",
     ),
-    Case("ids_are_on_swagger", TEXT, get("/swagger.json", X_Request_Id="A"), ids("A", "A", ABSENT),
-         "R4.10"),
+    Case(
+        "ids_are_on_swagger",
+        TEXT,
+        get("/swagger.json", X_Request_Id="A"),
+        ids("A", "A", ABSENT),
+        "R4.10",
+    ),
     Case(
         "ids_are_on_bad_input",
         TEXT,
@@ -89,21 +94,21 @@ CASES = [
     Case(
         "the_deprecated_header_logs_one_warning",
         TEXT,
-        post("x", **{"x_ms_request_id": "B"}),
+        post("x", x_ms_request_id="B"),
         Answer(200, log=(r" W \[\d+\] " + WARNING,)),
         "R4.10",
     ),
     Case(
         "the_deprecated_header_warns_once_a_request",
         TEXT,
-        get("/", **{"x_ms_request_id": "B"}),
+        get("/", x_ms_request_id="B"),
         Answer(200, log=(WARNING,), unlogged=(rf"(?s){WARNING}.*{WARNING}",)),
         "R4.10",
     ),
     Case(
         "an_empty_deprecated_header_does_not_warn",
         TEXT,
-        post("x", **{"x_ms_request_id": ""}),
+        post("x", x_ms_request_id=""),
         Answer(200, unlogged=(WARNING,)),
         "R4.10 R4.11",
     ),
@@ -135,8 +140,8 @@ CASES = [
     Case(
         "printable_text_of_any_kind_is_echoed",
         TEXT,
-        get("/", X_Request_Id="a;b=\"c\"/{d}<e>,%41"),
-        ids("a;b=\"c\"/{d}<e>,%41", PRESENT, ABSENT),
+        get("/", X_Request_Id='a;b="c"/{d}<e>,%41'),
+        ids('a;b="c"/{d}<e>,%41', PRESENT, ABSENT),
         "R4.10",
     ),
     # --- empty
@@ -159,7 +164,7 @@ CASES = [
     Case(
         "empty_client_ids_count_as_absent",
         TEXT,
-        get("/", **{"x_ms_request_id": "", "x_ms_client_request_id": ""}),
+        get("/", x_ms_request_id="", x_ms_client_request_id=""),
         ids(UUID, UUID, ABSENT),
         "R4.11",
     ),
@@ -167,7 +172,7 @@ CASES = [
     Case(
         "a_hundred_characters_are_accepted",
         TEXT,
-        post("x", **{"x_request_id": LONGEST, "x_ms_client_request_id": LONGEST}),
+        post("x", x_request_id=LONGEST, x_ms_client_request_id=LONGEST),
         ids(LONGEST, LONGEST, LONGEST),
         "R4.12",
     ),
@@ -199,12 +204,15 @@ CASES = [
     Case(
         "a_deprecated_id_of_101_characters_is_431_beside_a_good_client_id",
         TEXT,
-        post("x", **{"x_ms_request_id": LONG, "x_ms_client_request_id": "C"}),
+        post("x", x_ms_request_id=LONG, x_ms_client_request_id="C"),
         error(431, TOO_LONG_LC, {R: UUID, L: ABSENT, C: ABSENT}),
         "R4.12",
     ),
     Case(
-        "the_limit_holds_on_the_probe", TEXT, get("/", X_Request_Id=LONG), error(431, TOO_LONG_R),
+        "the_limit_holds_on_the_probe",
+        TEXT,
+        get("/", X_Request_Id=LONG),
+        error(431, TOO_LONG_R),
         "R4.12",
     ),
     Case(
@@ -233,8 +241,13 @@ CASES = [
         "R4.12",
     ),
     # --- TraceId
-    Case("trace_id_is_echoed", TEXT, post("x", TraceId="t-1"), Answer(200, headers={"traceid": "t-1"}),
-         "R4.13"),
+    Case(
+        "trace_id_is_echoed",
+        TEXT,
+        post("x", TraceId="t-1"),
+        Answer(200, headers={"traceid": "t-1"}),
+        "R4.13",
+    ),
     Case(
         "trace_id_has_no_limit",
         TEXT,
@@ -245,11 +258,13 @@ CASES = [
     Case(
         "trace_id_with_a_hyphen_is_not_recognised",
         TEXT,
-        get("/", **{"trace_id": "t"}),
+        get("/", trace_id="t"),
         Answer(200, headers={"traceid": ABSENT, "trace-id": ABSENT}),
         "R4.13",
     ),
-    Case("no_trace_id_no_header", TEXT, get("/"), Answer(200, headers={"traceid": ABSENT}), "R4.13"),
+    Case(
+        "no_trace_id_no_header", TEXT, get("/"), Answer(200, headers={"traceid": ABSENT}), "R4.13"
+    ),
     Case(
         "a_client_id_cut_to_forty_characters_is_echoed",
         TEXT,

@@ -48,6 +48,7 @@ def signature(name: str, run: str, message: str, shows: str = "R3.10") -> Case:
     return fails(name, serve(f"def init(): pass\n{run}\n"), message, shows=shows)
 
 
+SIBLING = "import sibling\ndef init(): pass\ndef run(data): return sibling.A\n"
 VARIADIC = r"run\(\) cannot accept positional-only arguments, \*args, or \*\*kwargs\."
 
 CASES = [
@@ -80,7 +81,10 @@ CASES = [
     loads(
         "main.py without a script",
         serve(
-            files={"main.py": "def init(): pass\ndef run(data): return __name__\n", "mine.json": "{}"},
+            files={
+                "main.py": "def init(): pass\ndef run(data): return __name__\n",
+                "mine.json": "{}",
+            },
             arguments=("--config_file", "mine.json"),
         ),
         ok('"main"'),
@@ -96,7 +100,12 @@ CASES = [
         ok('"x"'),
         "R3.1 R2.2 X8",
     ),
-    loads("a byte order mark", serve(files={"score.py": b"\xef\xbb\xbf" + GOOD.encode()}), ok('"x"'), "R3.3"),
+    loads(
+        "a byte order mark",
+        serve(files={"score.py": b"\xef\xbb\xbf" + GOOD.encode()}),
+        ok('"x"'),
+        "R3.3",
+    ),
     loads(
         "a coding line",
         serve(
@@ -161,7 +170,7 @@ CASES = [
         "a module in the root",
         serve(
             files={
-                "sub/score.py": "import sibling\ndef init(): pass\ndef run(data): return sibling.A\n",
+                "sub/score.py": SIBLING,
                 "sibling.py": "A = 1\n",
             },
             arguments=("--entry_script", "sub/score.py"),
@@ -173,7 +182,7 @@ CASES = [
         "a module beside the script",
         serve(
             files={
-                "sub/score.py": "import sibling\ndef init(): pass\ndef run(data): return sibling.A\n",
+                "sub/score.py": SIBLING,
                 "sub/sibling.py": "A = 1\n",
             },
             arguments=("--entry_script", "sub/score.py"),
@@ -236,8 +245,18 @@ CASES = [
         shows="R3.3 0:R3.6 D29",
         reference=Exit(3, either=("loader",)),
     ),
-    fails("no init", serve("def run(data): pass"), r"does not have a init\(\) function defined\.", shows="R3.5"),
-    fails("no run", serve("def init(): pass"), r"does not have a run\(\) function defined\.", shows="R3.5"),
+    fails(
+        "no init",
+        serve("def run(data): pass"),
+        r"does not have a init\(\) function defined\.",
+        shows="R3.5",
+    ),
+    fails(
+        "no run",
+        serve("def init(): pass"),
+        r"does not have a run\(\) function defined\.",
+        shows="R3.5",
+    ),
     fails(
         "init is looked for before run",
         serve("x = 1"),
@@ -270,9 +289,21 @@ CASES = [
         ),
         "R3.6",
     ),
-    fails("SystemExit while importing", serve("import sys; sys.exit(0)"), r"score\.py", shows="R3.6"),
-    fails("KeyboardInterrupt while importing", serve("raise KeyboardInterrupt"), "KeyboardInterrupt", shows="R3.6"),
-    fails("a missing package", serve("import not_installed_here"), "No module named 'not_installed_here'", shows="R3.6"),
+    fails(
+        "SystemExit while importing", serve("import sys; sys.exit(0)"), r"score\.py", shows="R3.6"
+    ),
+    fails(
+        "KeyboardInterrupt while importing",
+        serve("raise KeyboardInterrupt"),
+        "KeyboardInterrupt",
+        shows="R3.6",
+    ),
+    fails(
+        "a missing package",
+        serve("import not_installed_here"),
+        "No module named 'not_installed_here'",
+        shows="R3.6",
+    ),
     Case(
         "no main.py",
         serve(files={"mine.json": "{}"}, arguments=("--config_file", "mine.json")),
@@ -298,7 +329,11 @@ CASES = [
         "a missing main inside the script is not a missing script",
         serve("import main"),
         None,
-        Exit(3, either=(r"score\.py\", line 1", "No module named 'main'"), unlogged=("No score script found",)),
+        Exit(
+            3,
+            either=(r"score\.py\", line 1", "No module named 'main'"),
+            unlogged=("No score script found",),
+        ),
         "R3.6 0:R3.6 D30",
         reference=Exit(3, log=("No score script found",)),
     ),
@@ -362,7 +397,11 @@ CASES = [
         serve("def init(): print('init was called')\ndef run(data): return data"),
         None,
         Started(
-            log=("Invoking user's init function$", "init was called", "Users's init has completed successfully$"),
+            log=(
+                "Invoking user's init function$",
+                "init was called",
+                "Users's init has completed successfully$",
+            ),
             unlogged=("(?s)init was called.*init was called",),
         ),
         "R3.8 R6.5",
@@ -393,7 +432,9 @@ CASES = [
         "init",
         shows="R3.8 R3.9",
     ),
-    fails("init is no function", serve("init = 5\ndef run(data): return data"), "init", shows="R3.8"),
+    fails(
+        "init is no function", serve("init = 5\ndef run(data): return data"), "init", shows="R3.8"
+    ),
     Case(
         "init fails with a model folder: the tree is logged",
         serve(
@@ -553,13 +594,22 @@ CASES = [
                 return [type(request_headers) is dict, [request_headers.get(n) for n in names]]
             """
         ),
-        post("x", x_ms_request_id="B", traceparent="00-1", X_TWICE="a", azureml_model_deployment="blue"),
+        post(
+            "x",
+            x_ms_request_id="B",
+            traceparent="00-1",
+            X_TWICE="a",
+            azureml_model_deployment="blue",
+        ),
         ok('[true, ["B", "00-1", "a", "blue"]]'),
         "R3.11 X4 X13",
     ),
     Case(
         "request_headers may come first",
-        serve("def init(): pass\ndef run(request_headers, data): return [data, len(request_headers) > 0]"),
+        serve(
+            "def init(): pass\n"
+            "def run(request_headers, data): return [data, len(request_headers) > 0]"
+        ),
         post_json('{"a": 1}'),
         ok('["{\\"a\\": 1}", true]'),
         "R3.11",

@@ -26,7 +26,9 @@ PRINTED = r" I \[\d+\] azmlinfsrv\.print - "
 SECRET_AGENT = "GET / HTTP/1.1"
 
 
-def prints(name: str, body: str, ours: Expected, shows: str = "R6.4", reference: Any = None) -> Case:
+def prints(
+    name: str, body: str, ours: Expected, shows: str = "R6.4", reference: Any = None
+) -> Case:
     """run(data) is *body*."""
     return Case(name, _script(body), post("x"), ours, shows, reference)
 
@@ -39,7 +41,9 @@ def _script(body: str, top: str = "") -> Setup:
 def logs(name: str, top: str, body: str, ours: Expected, reference: Any = None) -> Case:
     """A script that uses ``logging``."""
     decided = " 0:R6.3 D14" if reference else ""
-    return Case(name, _script(body, f"import logging\n{top}"), post("x"), ours, f"R6.3{decided}", reference)
+    return Case(
+        name, _script(body, f"import logging\n{top}"), post("x"), ours, f"R6.3{decided}", reference
+    )
 
 
 def customised(document: Any, **more: Any) -> Setup:
@@ -109,7 +113,11 @@ CASES = [
         "the address is on standard error",
         TEXT,
         None,
-        Started(errors=(r" I \[\d+\] gunicorn\.error - Listening at: http://0\.0\.0\.0:{port} \(\d+\)$",)),
+        Started(
+            errors=(
+                r" I \[\d+\] gunicorn\.error - Listening at: http://0\.0\.0\.0:{port} \(\d+\)$",
+            )
+        ),
         "R6.2 R1.8 R1.11",
     ),
     # --- one line a request
@@ -117,7 +125,9 @@ CASES = [
         "a scored request",
         TEXT,
         post("x", target="/score?a=%20b"),
-        Answer(200, log=(STAMP + r"I \[\d+\] azmlinfsrv - POST /score\?a=%20b 200 \d+\.\d{3}ms 28$",)),
+        Answer(
+            200, log=(STAMP + r"I \[\d+\] azmlinfsrv - POST /score\?a=%20b 200 \d+\.\d{3}ms 28$",)
+        ),
         "R6.6",
     ),
     Case(
@@ -166,7 +176,8 @@ CASES = [
             200,
             log=(
                 "azmlinfsrv - POST /score 200",
-                r"gunicorn\.access - 127\.0\.0\.1 - - \[.*\] \"POST /score HTTP/1\.1\" 200 28 \"-\" \"-\"$",
+                r"gunicorn\.access - 127\.0\.0\.1 - - \[.*\] "
+                r"\"POST /score HTTP/1\.1\" 200 28 \"-\" \"-\"$",
             ),
         ),
     ),
@@ -194,7 +205,11 @@ CASES = [
         why="The access line is off unless asked for.",
     ),
     # --- print
-    prints("a print is a record", "print('hello', 1, sep='-')", ok("{}", log=(STAMP + PRINTED[1:] + ".*hello-1$",))),
+    prints(
+        "a print is a record",
+        "print('hello', 1, sep='-')",
+        ok("{}", log=(STAMP + PRINTED[1:] + ".*hello-1$",)),
+    ),
     prints(
         "an explicit standard output is the same",
         "print('hello', file=sys.stdout)",
@@ -283,7 +298,12 @@ CASES = [
         ok("{}", either=("hello",)),
         ok("{}", unlogged=("hello",)),
     ),
-    logs("a warning appears", "", "logging.warning('hello')", ok("{}", either=("hello",), unlogged=("(?s)hello.*hello",))),
+    logs(
+        "a warning appears",
+        "",
+        "logging.warning('hello')",
+        ok("{}", either=("hello",), unlogged=("(?s)hello.*hello",)),
+    ),
     logs(
         "a level set on the root counts",
         "logging.getLogger().setLevel(logging.INFO)",
@@ -301,7 +321,13 @@ CASES = [
         "a logging.json in the root is used",
         customised(OWN_FORMAT),
         post("x"),
-        Answer(200, log=("^OWN INFO azmlinfsrv.print .*run was called$", r"^OWN INFO azmlinfsrv POST /score 200 ")),
+        Answer(
+            200,
+            log=(
+                "^OWN INFO azmlinfsrv.print .*run was called$",
+                r"^OWN INFO azmlinfsrv POST /score 200 ",
+            ),
+        ),
         "R6.9 X7",
     ),
     Case(

@@ -14,8 +14,8 @@ from tests.conformance.case import (
     get,
     like,
     ok,
-    post_json,
     post,
+    post_json,
     serve,
 )
 
@@ -130,10 +130,18 @@ CASES = [
             """
         ),
         scenarios.probes_during_init,
-        Outcome({"/": 503, "/health/live": 200, "/health/ready": 503, "call": 200, "ready_after": 200}),
+        Outcome(
+            {"/": 503, "/health/live": 200, "/health/ready": 503, "call": 200, "ready_after": 200}
+        ),
         "X11 R3.8",
         reference=Outcome(
-            {"/": None, "/health/live": None, "/health/ready": None, "call": 200, "ready_after": 404}
+            {
+                "/": None,
+                "/health/live": None,
+                "/health/ready": None,
+                "call": 200,
+                "ready_after": 404,
+            }
         ),
     ),
     Case(
@@ -147,4 +155,3 @@ CASES = [
         "X13 X4",
     ),
 ]
-

@@ -40,8 +40,12 @@ def imports(statement: str, use: str, answer: str, shows: str, reference: Any = 
 def client_code(name: str, code: str, ours: str, shows: str, **more: Any) -> Case:
     """Code in an interpreter of its own, beside no server; what it prints."""
     return Case(
-        name, serve("x = 1"), scenarios.import_in_a_client(code), Outcome({"exit": 0, "out": ours}),
-        shows, **more,
+        name,
+        serve("x = 1"),
+        scenarios.import_in_a_client(code),
+        Outcome({"exit": 0, "out": ours}),
+        shows,
+        **more,
     )
 
 
@@ -216,7 +220,8 @@ CASES = [
         Exit(
             3,
             either=(
-                "!! Starting the inference server in DEBUGGING mode because AZUREML_DEBUG_PORT is set.",
+                "!! Starting the inference server in DEBUGGING mode because "
+                "AZUREML_DEBUG_PORT is set.",
                 "!! This environment variable should not be set in a production environment.",
                 r"\*\* Connecting to debugger at port {free_port}\.\.\.",
             ),
@@ -285,7 +290,8 @@ CASES = [
     ),
     client_code(
         "the version has a name",
-        "import azureml_inference_server_http as m; print(m.__version__.count('.'), m._HAS_DEBUGPY_SUPPORT)",
+        "import azureml_inference_server_http as m; "
+        "print(m.__version__.count('.'), m._HAS_DEBUGPY_SUPPORT)",
         "2 True",
         "R8.8",
     ),

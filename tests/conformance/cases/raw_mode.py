@@ -61,7 +61,13 @@ def seen(**differs: Any) -> Answer:
 
 
 CASES = [
-    Case("a_body_arrives_untouched", RAW, post("x\xff".encode("latin-1")), seen(body="x\ufffd"), "R3.23"),
+    Case(
+        "a_body_arrives_untouched",
+        RAW,
+        post("x\xff".encode("latin-1")),
+        seen(body="x\ufffd"),
+        "R3.23",
+    ),
     Case("get_calls_run", RAW, get(), seen(method="GET"), "R3.24"),
     Case(
         "the_query_is_in_args",
@@ -113,7 +119,13 @@ CASES = [
         ok('"a=1"'),
         "R3.23 X5",
     ),
-    Case("data_is_the_body", raw("return request.data.decode()"), post("abc"), ok('"abc"'), "R3.23 X5"),
+    Case(
+        "data_is_the_body",
+        raw("return request.data.decode()"),
+        post("abc"),
+        ok('"abc"'),
+        "R3.23 X5",
+    ),
     Case(
         "json_is_parsed",
         raw("return request.json['a']"),

@@ -91,7 +91,12 @@ CASES = [
     ),
     returned("abort_response", "any status", sent(410, "gone", {FAILED: ABSENT}), "R3.26"),
     # --- AMLResponse: bodies
-    returned("text", "is HTML in UTF-8", sent(200, "é", {"content-type": HTML, FAILED: "False"}), "R3.27 X5"),
+    returned(
+        "text",
+        "is HTML in UTF-8",
+        sent(200, "é", {"content-type": HTML, FAILED: "False"}),
+        "R3.27 X5",
+    ),
     returned("octets", "are sent", sent(200, b"\x00\xff", {"content-type": HTML}), "R3.27 X5"),
     returned(
         "none",
@@ -119,14 +124,18 @@ CASES = [
     returned("five_hundred", "is always failed", sent(500, "x", {FAILED: "True"}), "R3.28"),
     returned("reason", "is the script's", sent(404, "x", {}, reason="Oops"), "R3.27"),
     returned(
-        "mimetype", "may be set afterwards", sent(200, b"\x89PNG", {"content-type": "image/png"}),
+        "mimetype",
+        "may be set afterwards",
+        sent(200, b"\x89PNG", {"content-type": "image/png"}),
         "X5 R3.27",
     ),
     # --- AMLResponse: headers
     returned(
         "headers", "are split at commas", sent(200, "x", {"b": ("A", "B"), "c": "one"}), "R3.27 D8"
     ),
-    returned("type", "replaces the default", sent(200, "a,b", {"content-type": "text/csv"}), "R3.27"),
+    returned(
+        "type", "replaces the default", sent(200, "a,b", {"content-type": "text/csv"}), "R3.27"
+    ),
     returned(
         "type_lower",
         "is never doubled",
@@ -189,7 +198,12 @@ CASES = [
         "R3.31",
     ),
     returned("own_time", "is kept beside ours", Answer(200, "x", {EXEC: PRESENT}), "R3.30"),
-    returned("own_version", "ours is there too", Answer(200, "x", {"x-ms-server-version": PRESENT}), "R3.31"),
+    returned(
+        "own_version",
+        "ours is there too",
+        Answer(200, "x", {"x-ms-server-version": PRESENT}),
+        "R3.31",
+    ),
     # --- bad responses
     returned(
         "header_int", "is a script error", script_error(), "R3.29 0:R3.36", observed_script_error()

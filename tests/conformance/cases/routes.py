@@ -292,9 +292,7 @@ CASES = [
     Case(
         "a_long_header_is_never_a_server_error",
         TEXT,
-        Raw(
-            b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nx-a: " + b"x" * 9000 + b"\r\n\r\n"
-        ),
+        Raw(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nx-a: " + b"x" * 9000 + b"\r\n\r\n"),
         Answer((200, 400, 431)),
         "R4.8 0:R4.8",
         reference=html(431),
@@ -309,7 +307,10 @@ CASES = [
     ),
     # --- R4.9
     Case(
-        "server_version_is_on_a_score", TEXT, post("x"), ok(ANY, {"x-ms-server-version": VERSION}),
+        "server_version_is_on_a_score",
+        TEXT,
+        post("x"),
+        ok(ANY, {"x-ms-server-version": VERSION}),
         "R4.9 R2.1",
     ),
     Case(
@@ -360,4 +361,3 @@ CASES = [
         "R4.2 R2.2",
     ),
 ]
-

@@ -114,7 +114,9 @@ def rejects(name: str, setup: object, body: str, parameter: str, shows: str = "R
 
 CASES = [
     # --- content type
-    Case("no_content_type_is_415", ADD, post('{"a": 1, "b": 2}'), error(415, NOT_JSON), "R3.17 R4.7"),
+    Case(
+        "no_content_type_is_415", ADD, post('{"a": 1, "b": 2}'), error(415, NOT_JSON), "R3.17 R4.7"
+    ),
     Case(
         "text_json_is_415",
         ADD,
@@ -160,9 +162,7 @@ CASES = [
         "text_after_the_json_is_400",
         ADD,
         post_json('{"a": 1} x'),
-        error(
-            400, "POST body could not be decoded as JSON: Extra data: line 1 column 10 (char 9)"
-        ),
+        error(400, "POST body could not be decoded as JSON: Extra data: line 1 column 10 (char 9)"),
         "R3.18",
     ),
     *(
@@ -196,8 +196,12 @@ CASES = [
         ok("13"),
         "R3.18",
     ),
-    Case("utf_16_is_accepted", ADD, post_json('{"a": 1, "b": 2}'.encode("utf-16")), ok("13"), "R3.18"),
-    Case("utf_32_is_accepted", ADD, post_json('{"a": 1, "b": 2}'.encode("utf-32")), ok("13"), "R3.18"),
+    Case(
+        "utf_16_is_accepted", ADD, post_json('{"a": 1, "b": 2}'.encode("utf-16")), ok("13"), "R3.18"
+    ),
+    Case(
+        "utf_32_is_accepted", ADD, post_json('{"a": 1, "b": 2}'.encode("utf-32")), ok("13"), "R3.18"
+    ),
     *(
         Case(
             name,
@@ -226,7 +230,11 @@ CASES = [
         reference=observed_script_error(),
     ),
     Case(
-        "get_with_a_quoted_string", STANDARD, get("/score?s=%225%22"), ok(Json({"s": "'5'"})), "R3.19"
+        "get_with_a_quoted_string",
+        STANDARD,
+        get("/score?s=%225%22"),
+        ok(Json({"s": "'5'"})),
+        "R3.19",
     ),
     Case(
         "options_is_empty",
@@ -341,8 +349,13 @@ CASES = [
         "R3.22 X6",
     ),
     rejects("a_nested_value_is_checked", NESTED, '{"Inputs": {"data": [[1]]}}', "Inputs"),
-    Case("an_outer_key_is_needed", NESTED, post_json('{"GlobalParameters": 1.0}'), missing("Inputs"),
-         "R3.18 X6"),
+    Case(
+        "an_outer_key_is_needed",
+        NESTED,
+        post_json('{"GlobalParameters": 1.0}'),
+        missing("Inputs"),
+        "R3.18 X6",
+    ),
     # --- options
     Case(
         "optional_is_skipped_when_absent",

@@ -68,7 +68,9 @@ def invalid(name: str, variable: str, value: str) -> Case:
 
 
 def accepted(variable: str, value: str, expected: Expected) -> Case:
-    return Case(f"{variable}={value!r} is accepted", env(**{variable: value}), None, expected, "R2.7")
+    return Case(
+        f"{variable}={value!r} is accepted", env(**{variable: value}), None, expected, "R2.7"
+    )
 
 
 SWAGGER = get("/swagger.json")
@@ -78,9 +80,13 @@ CASES = [
     # --- environment
     Case("SERVICE_NAME", env(SERVICE_NAME="Iris"), SWAGGER, titled("Iris"), "R2.2"),
     Case("names in any case", env(service_name="Iris"), SWAGGER, titled("Iris"), "R2.3"),
-    Case("bare attribute names are not read", env(cors_origins="*", app_root="/nowhere"),
-         get("/", Origin="https://a.com"),
-         Answer(200, "Healthy", {"access-control-allow-origin": ABSENT}), "R2.3"),
+    Case(
+        "bare attribute names are not read",
+        env(cors_origins="*", app_root="/nowhere"),
+        get("/", Origin="https://a.com"),
+        Answer(200, "Healthy", {"access-control-allow-origin": ABSENT}),
+        "R2.3",
+    ),
     Case("the default scoring timeout", env(), None, timeout(3600000), "R2.2"),
     Case(
         "AZUREML_SOURCE_DIRECTORY is importable",
@@ -107,7 +113,10 @@ CASES = [
     # --- conversion
     accepted("SCORING_TIMEOUT_MS", " 5_000 ", timeout(5000)),
     accepted("SCORING_TIMEOUT_MS", "5000.0", timeout(5000)),
-    *(accepted("APP_INSIGHTS_LOG_RESPONSE_ENABLED", value, timeout(3600000)) for value in ("Yes", "f", "0", "ON")),
+    *(
+        accepted("APP_INSIGHTS_LOG_RESPONSE_ENABLED", value, timeout(3600000))
+        for value in ("Yes", "f", "0", "ON")
+    ),
     invalid("a word", "SCORING_TIMEOUT_MS", "soon"),
     invalid("empty", "SCORING_TIMEOUT_MS", ""),
     invalid("a fraction", "SCORING_TIMEOUT_MS", "1.5"),
@@ -121,7 +130,13 @@ CASES = [
         "R2.8",
     ),
     # --- the file
-    Case("the file is read", configured({"SERVICE_NAME": "Iris"}), SWAGGER, titled("Iris"), "R2.4 R2.5"),
+    Case(
+        "the file is read",
+        configured({"SERVICE_NAME": "Iris"}),
+        SWAGGER,
+        titled("Iris"),
+        "R2.4 R2.5",
+    ),
     Case(
         "the environment beats the file",
         configured({"SERVICE_NAME": "Iris", "SERVICE_VERSION": "7"}, SERVICE_NAME="Rose"),
@@ -185,7 +200,12 @@ CASES = [
         "unknown keys get a warning that names them",
         configured(UNKNOWN),
         None,
-        Started(log=(r" W \[\d+\] azmlinfsrv - [^\n]*\n?[^\n]*NOT_A_SETTING.*ALSO_NOT|ALSO_NOT.*NOT_A_SETTING",)),
+        Started(
+            log=(
+                r" W \[\d+\] azmlinfsrv\S* - [^\n]*\n?[^\n]*"
+                r"(NOT_A_SETTING.*ALSO_NOT|ALSO_NOT.*NOT_A_SETTING)",
+            )
+        ),
         "R2.5 R2.6 0:R2.4 D19",
         reference=Started(log=("ready for serving",), unlogged=("NOT_A_SETTING",)),
     ),
@@ -212,9 +232,7 @@ CASES = [
     ),
     Case(
         "the model folder from the file reaches the script",
-        configured(
-            {"AZUREML_MODEL_DIR": "/models"}, folder="environment"
-        ),
+        configured({"AZUREML_MODEL_DIR": "/models"}, folder="environment"),
         post("AZUREML_MODEL_DIR"),
         ok(Json({"AZUREML_MODEL_DIR": "/models"})),
         "R2.2 0:R2.4 D19",
@@ -319,9 +337,13 @@ CASES = [
             files={"config.json": '{"model_type": "bert", "hidden_size": 768}'},
         ),
         None,
-        Started(log=(r" I \[\d+\] azmlinfsrv\S* - .*config\.json",), unlogged=(" W .*hidden_size",)),
+        Started(
+            log=(r" I \[\d+\] azmlinfsrv\S* - .*config\.json",), unlogged=(" W .*hidden_size",)
+        ),
         "R2.4 X10 0:R2.4",
-        reference=Started(log=("ready for serving",), unlogged=(r" I \[\d+\] \S+ - .*config\.json",)),
+        reference=Started(
+            log=("ready for serving",), unlogged=(r" I \[\d+\] \S+ - .*config\.json",)
+        ),
     ),
     Case(
         "a config.json that is a list is none of ours",
@@ -332,4 +354,3 @@ CASES = [
         reference=Exit(3, log=("Invalid config file",)),
     ),
 ]
-

@@ -34,7 +34,9 @@ CASES = [
         "an_aml_stream_is_chunked_item_by_item",
         STREAMS,
         post("aml"),
-        Answer(200, "one,two,three", {**CHUNKED, "x-ms-run-function-failed": "False"}, chunks=PIECES),
+        Answer(
+            200, "one,two,three", {**CHUNKED, "x-ms-run-function-failed": "False"}, chunks=PIECES
+        ),
         "R3.27 R3.33",
     ),
     Case(
@@ -46,7 +48,9 @@ CASES = [
         ),
         "R3.33",
     ),
-    Case("octets_are_streamed", STREAMS, post("octets"), Answer(200, b"\x01\x02", CHUNKED), "R3.33"),
+    Case(
+        "octets_are_streamed", STREAMS, post("octets"), Answer(200, b"\x01\x02", CHUNKED), "R3.33"
+    ),
     Case("an_empty_stream_is_empty", STREAMS, post("empty"), Answer(200, ""), "R3.33"),
     Case(
         "a_stream_is_logged_without_length",

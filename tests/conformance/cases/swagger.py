@@ -65,7 +65,9 @@ def served(name: str, setup: Setup, version: str, body: Any, shows: str) -> Case
     return Case(name, setup, get(f"/swagger.json{query}"), document(body), shows)
 
 
-def three(name: str, setup: Setup, service_input: Any, service_output: Any, shows: str) -> list[Case]:
+def three(
+    name: str, setup: Setup, service_input: Any, service_output: Any, shows: str
+) -> list[Case]:
     """The same two schemas in each of the three versions."""
     both = (service_input, service_output)
     return [
@@ -75,7 +77,9 @@ def three(name: str, setup: Setup, service_input: Any, service_output: Any, show
     ]
 
 
-def sample(name: str, expression: str, schema: dict[str, Any], example: Any, mixed: bool = False) -> Case:
+def sample(
+    name: str, expression: str, schema: dict[str, Any], example: Any, mixed: bool = False
+) -> Case:
     """The fragment of one sample, as the input ``data`` (appendix B)."""
     body = {"type": "object", "properties": {"data": schema}, "example": {"data": example}}
     setup = decorated(f'@input_schema("data", {expression})')
@@ -86,7 +90,7 @@ def sample(name: str, expression: str, schema: dict[str, Any], example: Any, mix
 
 NUMPY = decorated(
     """
-    @input_schema("data", NumpyParameterType(np.array([10, 9, 8, 7, 6, 5, 4, 3, 2, 1], dtype="int64")))
+    @input_schema("data", NumpyParameterType(np.arange(10, 0, -1, dtype="int64")))
     @output_schema(NumpyParameterType(np.array([3726.995])))
     """
 )
@@ -159,7 +163,9 @@ CASES = [
         "by its alias as well",
         MIXED,
         get("/swagger.json?version=2.0"),
-        error(404, like(r"Swagger version \[2(\.0)?\] is not supported for the scoring script\. .*")),
+        error(
+            404, like(r"Swagger version \[2(\.0)?\] is not supported for the scoring script\. .*")
+        ),
         "R5.2 R5.7",
     ),
     Case(
@@ -175,7 +181,10 @@ CASES = [
         TEXT,
         None,
         Started(
-            log=("azmlinfsrv.swagger - Swaggers are prepared for the following versions: \\[2, 3, 3.1\\]\\.$",)
+            log=(
+                "azmlinfsrv.swagger - Swaggers are prepared for the following versions: "
+                "\\[2, 3, 3.1\\]\\.$",
+            )
         ),
         "R5.3 R6.5",
     ),
@@ -427,7 +436,11 @@ CASES = [
         "R5.5",
     ),
     served(
-        "a lone slash as prefix", named({"SERVICE_PATH_PREFIX": "/"}), "2", swagger2(prefix="/"), "R5.5"
+        "a lone slash as prefix",
+        named({"SERVICE_PATH_PREFIX": "/"}),
+        "2",
+        swagger2(prefix="/"),
+        "R5.5",
     ),
     Case(
         "any character is data",

@@ -15,7 +15,9 @@ def text(value: str) -> Answer:
     return ok(json.dumps({"type": "str", "text": value}))
 
 
-def body(name: str, data: str | bytes, arrived: str, content_type: str, shows: str = "R3.14") -> Case:
+def body(
+    name: str, data: str | bytes, arrived: str, content_type: str, shows: str = "R3.14"
+) -> Case:
     return Case(name, TEXT, post(data, Content_Type=content_type), text(arrived), shows)
 
 
@@ -71,7 +73,7 @@ CASES = [
         TEXT,
         Raw(
             b"POST /score HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4;x=y\r\n\": 1\r\n1\r\n}\r\n0\r\n\r\n"
+            b'Transfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\n4;x=y\r\n": 1\r\n1\r\n}\r\n0\r\n\r\n'
         ),
         text('{"a": 1}'),
         "R3.14",
@@ -120,7 +122,7 @@ CASES = [
     query("a_list", "a=%5B1,2%5D", '{"a": [1, 2]}'),
     query("an_object", "a={%22k%22:1}", '{"a": {"k": 1}}'),
     query("booleans_and_null", "a=true&b=false&c=null", '{"a": true, "b": false, "c": null}'),
-    query("a_quoted_string_loses_its_quotes", 'a=%22x%22', '{"a": "x"}'),
+    query("a_quoted_string_loses_its_quotes", "a=%22x%22", '{"a": "x"}'),
     query("a_word_stays_a_string", "a=abc", '{"a": "abc"}'),
     query("a_leading_zero_stays_a_string", "a=01&b=12", '{"a": "01", "b": 12}', "R3.15 D24"),
     query("an_empty_value_is_an_empty_string", "a=", '{"a": ""}'),

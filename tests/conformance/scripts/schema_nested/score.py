@@ -18,6 +18,6 @@ def init():
 )
 @input_schema("GlobalParameters", Standard(1.0), optional=True)
 @output_schema(output_type=Standard({"Results": [1.0]}))
-def run(Inputs, GlobalParameters=2.0):
+def run(Inputs, GlobalParameters=2.0):  # noqa: N803  # the designer's names
     kinds = {name: type(value).__name__ for name, value in Inputs.items()}
     return {"kinds": kinds, "parameters": GlobalParameters}

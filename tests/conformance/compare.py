@@ -25,7 +25,7 @@ def value_differs(expected: Any, observed: Any) -> bool:
         except ValueError:
             return True
         if isinstance(expected, Document):
-            return without_prose(parsed) != without_prose(expected.value)
+            return bool(without_prose(parsed) != without_prose(expected.value))
         return value_differs(expected.value, parsed)
     if isinstance(expected, Mapping):
         return (
@@ -113,11 +113,11 @@ def present_pattern(patterns: tuple[str, ...], text: str) -> str | None:
 
 def _show(value: Any) -> str:
     if isinstance(value, re.Pattern):
-        value = f"like {value.pattern}"
+        text = f"like {value.pattern}"
     elif isinstance(value, Json | Document):
-        value = json.dumps(value.value, default=_show)
+        text = json.dumps(value.value, default=_show)
     elif isinstance(value, Sign):
-        value = value.value
-    elif not isinstance(value, str):
-        value = repr(value)
-    return value if len(value) <= SHOWN else value[:SHOWN] + "…"
+        text = str(value.value)
+    else:
+        text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= SHOWN else text[:SHOWN] + "…"

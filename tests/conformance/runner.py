@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,11 +160,15 @@ class Launch:
 
     def out(self) -> str:
         """Standard output so far."""
-        return (self.folder / "out").read_text(encoding="utf-8", errors="replace")
+        return self._written("out")
 
     def err(self) -> str:
         """Standard error so far."""
-        return (self.folder / "err").read_text(encoding="utf-8", errors="replace")
+        return self._written("err")
+
+    def _written(self, name: str) -> str:
+        path = self.folder / name
+        return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
     def until(self, is_so: Callable[[], bool], within_s: float) -> bool:
         """Wait for something to become true; False if it did not in time."""
@@ -358,16 +363,12 @@ def _output_differences(
         ("standard output", expected.log, out),
         ("standard error", expected.errors, err),
     ):
-        arrived = launch.until(lambda p=patterns, t=text: not missing_pattern(p, t()), LOG_S)
-        if not arrived:
+        if not launch.until(partial(_has, patterns, text), LOG_S):
             differences.append(
                 f"{name} lacks {missing_pattern(patterns, text())!r}: {_end(text())}"
             )
     for pattern in expected.either:
-        one = (pattern,)
-        if not launch.until(
-            lambda p=one: not (missing_pattern(p, out()) and missing_pattern(p, err())), LOG_S
-        ):
+        if not launch.until(partial(_has, (pattern,), lambda: f"{out()}\n{err()}"), LOG_S):
             differences.append(f"output lacks {pattern!r}: {_end(out())}\n{_end(err())}")
     if expected.unlogged:
         # Whatever was going to be written has been when the line of a later request is.
@@ -377,6 +378,10 @@ def _output_differences(
         if found := present_pattern(expected.unlogged, out() + err()):
             differences.append(f"output has {found!r}: {_end(out() + err())}")
     return differences
+
+
+def _has(patterns: tuple[str, ...], text: Callable[[], str]) -> bool:
+    return missing_pattern(patterns, text()) is None
 
 
 def _fill(launch: Launch, expected: Expected) -> Expected:

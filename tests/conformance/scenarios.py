@@ -111,8 +111,8 @@ def probe_while_scoring(launch: Launch) -> Facts:
     """GET / while the only worker computes."""
 
     def probe() -> bool:
-        answers = launch.ask(get("/"), 1.0)
-        return bool(answers) and answers[0].status == 200
+        answers = launch.ask(get("/"), 1.0) or []
+        return [answer.status for answer in answers] == [200]
 
     answer, probed = _while_running(launch, probe)
     return {"scored": answer.status if answer else None, "probe_answered_meanwhile": probed}
@@ -260,7 +260,7 @@ def respawn_after_crash(launch: Launch) -> Facts:
     after = launch.until(lambda: _status(launch, post("x")) == 200, 15.0)
     return {
         "caller": answer.status if answer else "closed",
-        "is_json": bool(answer) and answer.header("content-type") == ("application/json",),
+        "is_json": answer is not None and answer.header("content-type") == ("application/json",),
         "next": after,
     }
 

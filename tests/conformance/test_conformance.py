@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ class Runs:
 @pytest.fixture(scope="session")
 def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
     """The groups of the cases that this session has selected."""
-    wanted = [
+    wanted: list[tuple[Any, Any]] = [
         (item.callspec.params["target"], item.callspec.params["case"])
         for item in request.session.items
         if isinstance(item, pytest.Function)

@@ -9,6 +9,7 @@ from tests.conformance.case import (
     MS,
     Answer,
     Case,
+    HeaderValue,
     Outcome,
     Raw,
     like,
@@ -19,7 +20,11 @@ from tests.conformance.case import (
 STREAMS = serve(folder="streams")
 SHORT = serve(folder="streams", environment={"SCORING_TIMEOUT_MS": "1000"})
 KEY = "12345678-1234-1234-1234-123456789abc"
-CHUNKED = {"transfer-encoding": "chunked", "content-length": ABSENT, "x-ms-run-fn-exec-ms": MS}
+CHUNKED: dict[str, HeaderValue] = {
+    "transfer-encoding": "chunked",
+    "content-length": ABSENT,
+    "x-ms-run-fn-exec-ms": MS,
+}
 PIECES = ("one,", "two,", "three")
 
 CASES = [

@@ -329,7 +329,7 @@ NOT_ALLOWED = "The method is not allowed for the requested URL."
 BARE_HTML = Answer(500, like("<html>.*"), {"content-type": "text/html", "x-request-id": ABSENT})
 
 
-IN_SCRIPT = like(r"score\.py:\d+ in \w+")
+IN_SCRIPT = like(r"score\.py:\d+ in .+")
 
 
 def script_error(where: str | re.Pattern[str] = IN_SCRIPT, **more: Any) -> Answer:

@@ -44,7 +44,7 @@ def usage(name: str, ours: str, reference: str, *arguments: str) -> Case:
     """A command line that is wrong: ours exits 2, and says why on standard error."""
     return Case(
         name,
-        flags(*arguments),
+        flags(*arguments, port=False),
         None,
         Exit(2, errors=(ours,)),
         "R1.3 R1.10 0:R1.3 D28",

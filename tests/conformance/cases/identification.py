@@ -19,6 +19,8 @@ from tests.conformance.case import (
 )
 
 TEXT = serve(folder="echo_text")
+# Where nobody ever calls run(), a line of it can only come from the case at hand.
+QUIET = serve(folder="echo_text", environment={"QUIET": "1"})
 WARNING = (
     "azmlinfsrv - x-ms-request-id header has been deprecated and will be removed from future "
     "versions of the server. Please use x-ms-client-request-id."
@@ -178,7 +180,7 @@ CASES = [
     ),
     Case(
         "a_request_id_of_101_characters_is_431",
-        TEXT,
+        QUIET,
         post("x", X_Request_Id=LONG, TraceId="t"),
         error(
             431,

@@ -413,12 +413,19 @@ CASES = [
         Exit(
             3,
             log=(
-                r" E \[\d+\] azmlinfsrv\S* - User's init function failed$",
-                r" E \[\d+\] azmlinfsrv\S* - Encountered Exception",
+                r" E \[\d+\] azmlinfsrv\S* - User's init function failed.*score\.py:1",
                 "ValueError: no model",
             ),
         ),
-        "R3.9 R1.10",
+        "R3.9 R1.10 0:R3.6",
+        reference=Exit(
+            3,
+            log=(
+                r" E \[\d+\] azmlinfsrv - User's init function failed$",
+                r" E \[\d+\] azmlinfsrv - Encountered Exception",
+                "ValueError: no model",
+            ),
+        ),
     ),
     fails(
         "init leaves with status 0",

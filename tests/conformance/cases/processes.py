@@ -183,15 +183,16 @@ CASES = [
         "R8.4 R1.9 R2.1",
     ),
     Case(
-        "the switch must be exactly true",
+        "the switch is true in any case",
         serve(
             folder="echo_text",
             arguments=("--entry_script", "score.py", "--health_port", "{free_port}"),
             environment={"SEPERATE_HEALTH_ENDPOINT": "True"},
         ),
         None,
-        Started(log=("^Health Port: {port}$",)),
-        "R1.2 R2.1",
+        Started(log=("^Health Port: {free_port}$",)),
+        "R1.2 R2.1 D12 0:R8.4",
+        reference=Started(log=("^Health Port: {port}$",)),
     ),
     Case(
         "the same port for both",
@@ -201,8 +202,8 @@ CASES = [
             environment={"SEPERATE_HEALTH_ENDPOINT": "true"},
         ),
         None,
-        Exit(3, either=("(?i)health.port",)),
-        "R8.4 0:R8.4",
+        Exit(2, errors=("(?i)health.port",)),
+        "R8.4 0:R8.4 0:R1.3",
         reference=Exit(1),
     ),
     # --- debugger

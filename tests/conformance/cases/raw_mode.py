@@ -156,8 +156,9 @@ CASES = [
             "isinstance(request, AMLRequest)]"
         ),
         post(),
-        ok('["LocalProxy", true, false]'),
-        "R3.23 R8.8",
+        ok(like(r'\["(LocalProxy|AMLRequest)", true, (true|false)\]')),
+        "R3.23 R8.8 D33",
+        why="Whether it also is an AMLRequest is open: D33 makes that name useful.",
     ),
     Case(
         "headers_can_be_walked",
@@ -177,7 +178,10 @@ CASES = [
         "the_request_can_be_printed",
         raw("print(request); return str(request)"),
         post("", target="/score?a=1", Host="h"),
-        ok("\"<Request 'http://h/score?a=1' [POST]>\"", log=("<Request 'http://h/score",)),
+        ok(
+            like(r"\"<\w*Request 'http://h/score\?a=1' \[POST\]>\""),
+            log=("Request 'http://h/score",),
+        ),
         "X5",
     ),
     Case(

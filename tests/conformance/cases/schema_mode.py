@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.conformance.case import (
     INTERNAL_ERROR,
     UUID,
@@ -17,7 +19,6 @@ from tests.conformance.case import (
     ok,
     post,
     post_json,
-    script_error,
     serve,
 )
 
@@ -42,6 +43,8 @@ ADD = serve(
         return a + b + c
     """
 )
+# Where nobody ever calls run(), a line of it can only come from the case at hand.
+QUIET = replace(ADD, environment=(("QUIET", "1"),))
 OUTPUT_ONLY = serve(
     """
     from inference_schema.parameter_types.standard_py_parameter_type import (
@@ -126,7 +129,7 @@ CASES = [
     ),
     Case(
         "the_type_is_checked_before_the_body",
-        ADD,
+        QUIET,
         post(b"", Content_Type="text/plain"),
         error(415, NOT_JSON, {"x-request-id": UUID}, unlogged=("run was called",)),
         "R3.17 R4.7",
@@ -238,7 +241,7 @@ CASES = [
     ),
     Case(
         "options_is_empty",
-        ADD,
+        QUIET,
         ask("OPTIONS", "/score"),
         Answer(200, "", {"x-ms-run-function-failed": "False"}, unlogged=("run was called",)),
         "R3.20",
@@ -423,7 +426,11 @@ CASES = [
         "a_decorator_for_no_parameter_fails_every_request",
         UNKNOWN_NAME,
         post_json('{"data": 1}'),
-        script_error(like(".*")),
+        Answer(
+            500,
+            like(r'\{"message": "An unexpected error occurred in scoring script\..*'),
+            {"x-ms-run-function-failed": "True"},
+        ),
         "R3.22 X6 0:R3.36",
         reference=observed_script_error(),
     ),

@@ -53,7 +53,6 @@ SCRIPTS = Path(__file__).parent / "scripts"
 ANSWER_S = 15.0  # for one answer; nothing here computes for longer than a second or two
 SILENCE_S = 3.0  # how long a server must say nothing to count as silent
 LOG_S = 5.0  # for a line to arrive in the output
-STOP_S = 5.0  # for a graceful end, before SIGKILL
 LOOK_S = 0.03  # between two looks at a process or its output
 
 
@@ -223,17 +222,14 @@ class Launch:
         return None
 
     def stop(self) -> None:
-        """End the process group and remove the folder."""
+        """End the process group and remove the folder.
+
+        At once: how a server ends by itself is what scenarios look at.
+        """
         if self.process is not None:
-            if self.process.poll() is None:
-                with suppress(ProcessLookupError):
-                    self.process.terminate()
-                if self.wait_exit(STOP_S) is None:
-                    with suppress(ProcessLookupError):
-                        os.killpg(self.pid, signal.SIGKILL)
-                    self.process.wait()
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)  # children that outlived their parent
+                os.killpg(self.pid, signal.SIGKILL)  # children may have outlived the leader
+            self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -163,8 +163,8 @@ class Worker:
             self._printer.finish_line()
             self._report("User's init function failed", error)
             if os.path.exists(options.model_dir):
-                listing = "\n".join(tree(options.model_dir))
-                _script_log.info("Model Directory Contents:\n%s", listing)
+                for line in ("Model Directory Contents:", *tree(options.model_dir)):
+                    _log.info("%s", line)
             return None
         self._printer.finish_line()
         _script_log.info("Users's init has completed successfully")

@@ -413,7 +413,8 @@ CASES = [
         Exit(
             3,
             log=(
-                r" E \[\d+\] azmlinfsrv\S* - User's init function failed.*score\.py:1",
+                r" E \[\d+\] azmlinfsrv - User's init function failed$",
+                r"score\.py:1 in init",
                 "ValueError: no model",
             ),
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from typing import Protocol
 
@@ -86,9 +85,8 @@ class LineReader(asyncio.Protocol):
             self._log(line)
 
     def _log(self, line: bytes) -> None:
-        logs.relay(
+        logs.captured(
             self._logger,
-            logging.INFO,
             line.decode("utf-8", "backslashreplace").rstrip("\r"),
             self._writer.pid,
             self._writer.request_id(),

@@ -26,6 +26,7 @@ from azmlinfsrv.worker import frames
 from azmlinfsrv.worker.frames import (
     Answer,
     Failure,
+    Formatted,
     FrameReader,
     Interrupt,
     ProtocolError,
@@ -56,7 +57,7 @@ class Supervisor(Protocol):
     def process_ready(self, process: WorkerProcess, facts: bytes) -> None:
         """``init()`` has returned."""
 
-    def process_start_failed(self, process: WorkerProcess, report: str) -> None:
+    def process_start_failed(self, process: WorkerProcess, report: str, level: int) -> None:
         """The script cannot be served."""
 
     def process_has_room(self, process: WorkerProcess) -> None:
@@ -315,14 +316,19 @@ class WorkerProcess(asyncio.BufferedProtocol):
         if isinstance(header, Answer):
             self._take_answer(header, body)
         elif isinstance(header, Record):
+            end = max(0, len(body) - header.tail_bytes)
             logs.relay(
                 header.logger,
                 header.level,
-                str(body, "utf-8", "replace"),
+                str(body[:end], "utf-8", "replace"),
                 self.pid,
                 self._request_id_of(header.call_id),
                 header.created_s,
+                str(body[end:], "utf-8", "replace"),
+                header.extra,
             )
+        elif isinstance(header, Formatted):
+            logs.formatted(header.descriptor, str(body, "utf-8", "replace"))
         elif isinstance(header, StreamItem):
             call = self._current(header.call_id)
             if call is not None and call.stream is not None:
@@ -347,7 +353,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
             self._supervisor.process_ready(self, bytes(body))
         elif isinstance(header, StartFailed):
             self._drain_output()
-            self._supervisor.process_start_failed(self, str(body, "utf-8", "replace"))
+            self._supervisor.process_start_failed(self, str(body, "utf-8", "replace"), header.level)
 
     def _current(self, call_id: int) -> Call | None:
         """The call it computes, if that is the one it speaks of."""

@@ -25,6 +25,7 @@ from azmlinfsrv.pool.interface import Readiness
 from azmlinfsrv.pool.process import WorkerProcess
 from azmlinfsrv.pool.spawn import Spawner
 from azmlinfsrv.script.facts import ScriptFacts
+from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker.frames import Start
 
 _log = logging.getLogger("azmlinfsrv")
@@ -48,8 +49,9 @@ class ProcessPool:
         worker_count: How many processes.
         queue_size: How many calls may wait.
         grace_s: How long an interrupted run() has before its process is replaced.
-        cannot_start: Called once, with the report, if the script cannot be served at
-            first start; after that a process that cannot start is retried.
+        cannot_start: Called once, with the report, which is logged already, if the script
+            cannot be served at first start; after that a process that cannot start is
+            retried.
         spawner: Makes the processes.
     """
 
@@ -220,13 +222,13 @@ class ProcessPool:
         _log.info("Worker with pid %d ready for serving traffic", process.pid)
         self.process_has_room(process)
 
-    def process_start_failed(self, process: WorkerProcess, report: str) -> None:
+    def process_start_failed(self, process: WorkerProcess, report: str, level: int) -> None:
         """The script cannot be served, or not any more."""
         self._trouble = report.split("\n", 1)[0]
         if self._facts is None and not self._is_stopping:
-            self._give_up(report)
+            self._give_up(report, level)
         else:
-            _log.error("%s", report)
+            logs.report(report, level)
 
     def process_has_room(self, process: WorkerProcess) -> None:
         """Give it the oldest calls that somebody still waits for."""
@@ -339,8 +341,9 @@ class ProcessPool:
         self._processes.add(process)
         return process
 
-    def _give_up(self, report: str) -> None:
+    def _give_up(self, report: str, level: int = logs.ERROR) -> None:
         if not self._is_stopping:
+            logs.report(report, level)
             self._is_stopping = True
             self._first_ready.set()
             self._refuse_the_rest()

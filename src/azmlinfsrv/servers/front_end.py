@@ -11,6 +11,7 @@ import msgspec
 from azmlinfsrv.app.application import Application, Policy
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.pool.spawn import FreshInterpreters
+from azmlinfsrv.script.loader import script_path
 from azmlinfsrv.settings import (
     Loaded,
     Settings,
@@ -18,6 +19,7 @@ from azmlinfsrv.settings import (
     removed_variables,
     script_environment,
 )
+from azmlinfsrv.telemetry.logs import FrontEndLogs
 from azmlinfsrv.worker.frames import Start
 from azmlinfsrv.worker.options import WorkerOptions
 
@@ -45,6 +47,16 @@ def build_pool(loaded: Loaded, cannot_start: Callable[[str], None]) -> ProcessPo
     )
 
 
+def build_logs(settings: Settings) -> FrontEndLogs:
+    """Logging of the front end; call in its own process, before anything is logged there."""
+    return FrontEndLogs(
+        settings.log_format,
+        settings.log_level,
+        settings.app_root,
+        script_path(settings.entry_script, settings.app_root),
+    )
+
+
 def build_application(settings: Settings, pool: ProcessPool) -> Application:
     """The application over a pool."""
     return Application(
@@ -55,6 +67,7 @@ def build_application(settings: Settings, pool: ProcessPool) -> Application:
             server_version=settings.server_version,
             cors_origins=settings.cors_origins or "",
             health_port=settings.health_port if settings.separate_health_endpoint else 0,
+            has_access_log=settings.access_log,
         ),
     )
 

@@ -30,12 +30,14 @@ from azmlinfsrv.script.location import Surroundings
 from azmlinfsrv.script.model_directory import tree
 from azmlinfsrv.script.scorer import ScriptScorer
 from azmlinfsrv.script.swagger import build_documents
+from azmlinfsrv.telemetry.document import apply_document, find_document, read_document
 from azmlinfsrv.worker.channel import Channel, Closed
 from azmlinfsrv.worker.frames import (
     Answer,
     Cancel,
     Credit,
     Failure,
+    Formatted,
     Interrupt,
     Ready,
     Score,
@@ -48,7 +50,13 @@ from azmlinfsrv.worker.frames import (
 )
 from azmlinfsrv.worker.interrupts import Interrupts
 from azmlinfsrv.worker.options import WorkerOptions
-from azmlinfsrv.worker.output import FrameHandler, Printer, configure_logging, write_lines_at_once
+from azmlinfsrv.worker.output import (
+    FrameHandler,
+    FrameStream,
+    Printer,
+    configure_logging,
+    write_lines_at_once,
+)
 
 START_FAILED = 3  # the exit status; the front end has the report already
 
@@ -60,6 +68,7 @@ STREAM_WINDOW_BYTES = 256 * 1024
 
 _log = logging.getLogger("azmlinfsrv")
 _script_log = logging.getLogger("azmlinfsrv.user_script")
+_trace_log = logging.getLogger("azmlinfsrv.trace")
 
 
 def main() -> int:
@@ -112,7 +121,7 @@ class Worker:
     def serve(self, start: Start) -> int:
         """Load, initialise, then answer calls until the front end closes the socket."""
         self._prepare(start)
-        scorer = self._start_script()
+        scorer = self._start_script() if self._start_logging() else None
         if scorer is None:
             return START_FAILED
         while True:
@@ -135,12 +144,51 @@ class Worker:
         add_import_paths(self._where.script, self._options.app_root, self._options.source_dir)
         write_lines_at_once()
         faulthandler.enable()  # a crash in C code says where, on standard error (R8.10)
-        handler = FrameHandler(self._channel, lambda: self._call_id)
-        configure_logging(handler, self._options.log_level)
-        self._printer.install()
         # The terminal's Ctrl-C is the front end's business.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._interrupts.install()
+
+    def _start_logging(self) -> bool:
+        """Logging as the settings and a ``logging.json`` say, and the first records (R6.5).
+
+        False if the file is wrong, and the front end knows how.
+        """
+        options = self._options
+        is_json = options.log_format == "json"
+        handler = FrameHandler(self._channel, lambda: self._call_id, with_extra=is_json)
+        configure_logging(handler, options.log_level)
+        path = find_document(options.app_root, self._where.script)
+        if path:
+            stdout, stderr = FrameStream(self._channel, 1), FrameStream(self._channel, 2)
+            try:
+                apply_document(read_document(path), stdout, stderr)
+            except Exception:  # noqa: BLE001  # it may name anything of theirs
+                self._report_document(path)
+                return False
+            _log.info("Loaded logging config from %s", path)
+        if is_json:
+            _log.info("Initializing logger")
+        else:
+            self._channel.send(Formatted(1), b"Initializing logger\n")  # R6.4: without a prefix
+        self._printer.install()
+        model_dir = options.model_dir
+        if model_dir and not os.path.exists(model_dir):
+            # Without telemetry nothing else needs it: no word if it is not set (D31).
+            _trace_log.warning("Model directory is not set or does not exist: %s", model_dir)
+        if origins := [each.strip() for each in options.cors_origins.split(",") if each.strip()]:
+            _log.info("Enabling CORS for the following origins: %s", ", ".join(origins))
+        return True
+
+    def _report_document(self, path: str) -> None:
+        import traceback  # only needed when something is wrong
+
+        # The opening is literal: log queries match it (R6.9).
+        text = (
+            f"Invalid config file!: {traceback.format_exc()}"
+            f"The file is {path}. Its form is that of Python's logging.config.dictConfig."
+        )
+        body = text.encode("utf-8", "backslashreplace")
+        self._channel.send(StartFailed(logging.CRITICAL), body)
 
     def _start_script(self) -> ScriptScorer | None:
         """The initialised script; None if it cannot serve, and the front end knows why."""

@@ -239,12 +239,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._grace = self._loop.call_later(grace_s, self._give_up, reason)
 
     def _give_up(self, reason: str) -> None:
-        logs.relay(
-            logs.ROOT,
-            logs.ERROR,
+        logs.error(
             f"run() did not stop when it was interrupted ({reason}); "
             f"its process {self.pid} is being replaced.",
-            os.getpid(),
             self.request_id(),
         )
         self.kill()
@@ -293,11 +290,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 self._has_finished = False
                 self._supervisor.process_has_room(self)
         except ProtocolError as error:
-            logs.relay(
-                logs.ROOT,
-                logs.ERROR,
+            logs.error(
                 f"The scoring process {self.pid} sent {error}; it is being replaced.",
-                os.getpid(),
                 self.request_id(),
             )
             self.kill()

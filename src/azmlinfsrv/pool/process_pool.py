@@ -225,8 +225,8 @@ class ProcessPool:
     def process_start_failed(self, process: WorkerProcess, report: str, level: int) -> None:
         """The script cannot be served, or not any more."""
         self._trouble = report.split("\n", 1)[0]
-        if self._facts is None and not self._is_stopping:
-            self._give_up(report, level)
+        if self._facts is None:
+            self._give_up(report, level)  # the first of several reports; the others are the same
         else:
             logs.report(report, level)
 

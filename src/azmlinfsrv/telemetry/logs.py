@@ -337,6 +337,11 @@ def formatted(descriptor: int, text: str) -> None:
         _console.formatted(descriptor, text)
 
 
+def error(text: str, request_id: str) -> None:
+    """Log an error of this process that concerns one request."""
+    _handle(ROOT, ERROR, text, os.getpid(), request_id)
+
+
 def report(text: str, level: int = ERROR) -> None:
     """Say why the script cannot be served; no configuration can hide that."""
     if _console is None or (_ours.isEnabledFor(level) and _ours.hasHandlers()):

@@ -31,6 +31,7 @@ from azmlinfsrv.script.model_directory import tree
 from azmlinfsrv.script.scorer import ScriptScorer
 from azmlinfsrv.script.swagger import build_documents
 from azmlinfsrv.telemetry.document import apply_document, find_document, read_document
+from azmlinfsrv.telemetry.formats import escape
 from azmlinfsrv.worker.channel import Channel, Closed
 from azmlinfsrv.worker.frames import (
     Answer,
@@ -263,7 +264,7 @@ class Worker:
         except Closed:
             raise
         except BaseException as error:  # noqa: BLE001  # ours, not the script's: never lose a call
-            _log.error("Encountered Exception: %s", self._traceback_of(error))
+            self._log_exception(error)
             self._fail(ScoringFailed(INTERNAL))
         finally:
             self._call_id = 0
@@ -321,12 +322,19 @@ class Worker:
         if not isinstance(error, ScoringFailed):
             return  # the client's mistake; the answer says it all
         kinds = [value for name, value in call.headers if name == b"content-type"]
-        _log.error(
-            "Encountered Exception: %s\nThe request's body: %d bytes, content type %s",
-            self._traceback_of(error.__cause__ or error),
-            len(body),
-            kinds[0].decode("latin-1") if kinds else "not given",
+        kind = escape(kinds[0].decode("latin-1")) if kinds else "not given"
+        self._log_exception(
+            error.__cause__ or error,
+            f"\nThe request's body: {len(body)} bytes, content type {kind}",
         )
+
+    def _log_exception(self, error: BaseException, facts: str = "") -> None:
+        text = self._traceback_of(error)
+        if self._options.log_format == "json":
+            name = type(error).__name__
+            _log.error("Encountered Exception: %s%s", name, facts, extra={"exception": text})
+        else:
+            _log.error("Encountered Exception: %s%s", text, facts)
 
     # --- streams ------------------------------------------------------------------------
 
@@ -346,7 +354,7 @@ class Worker:
         except Closed:
             raise
         except BaseException as error:  # noqa: BLE001  # their generator: anything can come out
-            _log.error("Encountered Exception: %s", self._traceback_of(error))
+            self._log_exception(error)
         finally:
             self._close_items(call_id, items)
         self._printer.finish_line()
@@ -385,7 +393,7 @@ class Worker:
         try:
             close()
         except BaseException as error:  # noqa: BLE001  # their `finally:` block
-            _log.error("Encountered Exception: %s", self._traceback_of(error))
+            self._log_exception(error)
         finally:
             self._interrupts.leave()
 

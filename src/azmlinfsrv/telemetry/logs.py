@@ -312,7 +312,7 @@ def relay(
     Its levels, filters and handlers were asked there; here it is only written.
     """
     if _console is None:
-        _handle(name, level, text, pid, request_id, created_s, tail)
+        _handle(name, level, text, pid, request_id, created_s, tail, extra)
     else:
         _console.record(name, level, text, pid, request_id, created_s, tail, extra)
 
@@ -335,6 +335,10 @@ def formatted(descriptor: int, text: str) -> None:
     """Write lines that a handler of the user's has formatted, as they are."""
     if _console is not None:
         _console.formatted(descriptor, text)
+    else:
+        stream = sys.stderr if descriptor == 2 else sys.stdout
+        stream.write(text)
+        stream.flush()
 
 
 def error(text: str, request_id: str) -> None:
@@ -393,12 +397,15 @@ def _handle(
     request_id: str,
     created_s: float | None = None,
     tail: str = "",
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
     """The ordinary way of a record, through whatever handlers there are."""
     record = logging.LogRecord(name, level, "", 0, "%s", (text,), None)
     record.process = pid
     record.request_id = request_id
     record.exc_text = tail or None
+    for key, value in (extra or {}).items():
+        record.__dict__.setdefault(key, value)
     if created_s is not None:
         record.created = created_s
         record.msecs = (created_s - int(created_s)) * 1000

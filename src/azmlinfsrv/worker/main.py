@@ -176,8 +176,6 @@ class Worker:
         if model_dir and not os.path.exists(model_dir):
             # Without telemetry nothing else needs it: no word if it is not set (D31).
             _trace_log.warning("Model directory is not set or does not exist: %s", model_dir)
-        if origins := [each.strip() for each in options.cors_origins.split(",") if each.strip()]:
-            _log.info("Enabling CORS for the following origins: %s", ", ".join(origins))
         return True
 
     def _report_document(self, path: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -87,17 +87,19 @@ def test_a_frame_that_comes_in_pieces_is_not_there_until_it_is_whole(
     assert channel.receive() == (Interrupt(1, "timeout"), b"x" * 100)
 
 
-@pytest.mark.parametrize("how", ["receive", "poll", "send"])
-def test_a_peer_that_has_gone_is_closed(pair: tuple[Channel, Peer], how: str) -> None:
+@pytest.mark.parametrize(
+    "action",
+    [Channel.receive, Channel.poll, lambda channel: channel.send(record(1), b"x" * 100_000)],
+    ids=["receive", "poll", "send"],
+)
+def test_a_peer_that_has_gone_is_closed(
+    pair: tuple[Channel, Peer], action: Callable[[Channel], object]
+) -> None:
     channel, peer = pair
     peer.connection.close()
 
     with pytest.raises(Closed):
-        if how == "send":
-            channel.send(record(1))
-            channel.send(record(1), b"x" * 100_000)
-        else:
-            getattr(channel, how)()
+        action(channel)
 
 
 def test_frames_of_many_threads_do_not_mix(pair: tuple[Channel, Peer]) -> None:
@@ -221,8 +223,8 @@ def test_what_is_put_off_runs_when_the_frame_is_out(pair: tuple[Channel, Peer]) 
         peer.read_to_the_end()
 
     ringing = threading.Thread(target=ring)
+    ringing.start()
     with handling(signal.SIGUSR1, handle), pytest.raises(Struck):
-        ringing.start()
         channel.send(record(1), b"x" * 1_000_000)
     channel.close()
     ringing.join()

@@ -118,9 +118,7 @@ BODY_SIZES = st.one_of(
 @given(
     sizes=st.lists(BODY_SIZES, min_size=1, max_size=6),
     texts=st.lists(st.sampled_from([0, 3, 70_000]), min_size=1, max_size=6),
-    pieces=st.lists(
-        st.one_of(st.integers(1, 50), st.integers(1, 100_000)), min_size=1, max_size=5
-    ),
+    pieces=st.lists(st.one_of(st.integers(1, 50), st.integers(1, 100_000)), min_size=1, max_size=5),
 )
 def test_any_split_of_the_bytes_gives_the_same_frames(
     sizes: list[int], texts: list[int], pieces: list[int]

@@ -44,6 +44,8 @@ from azmlinfsrv.worker.frames import (
 )
 from azmlinfsrv.worker.interrupts import DOORBELL
 
+# Between two doorbells for the same call, in seconds; one is nearly always enough.
+_RING_AGAIN_S = 0.05
 # How long a process may take to go once its socket has closed, in seconds.
 _EXIT_S = 2.0
 # How long its last words may take to arrive after it has gone, in seconds.
@@ -235,11 +237,21 @@ class WorkerProcess(asyncio.BufferedProtocol):
         if DOORBELL is None:
             self.kill()
             return
+        self._grace = self._loop.call_later(grace_s, self._give_up, reason)
+        # Not at once: uvloop writes the frame at the end of this turn, and the signal must
+        # not overtake it.
+        self._loop.call_soon(self._ring, call)
+
+    def _ring(self, call: Call) -> None:
+        """Ring until it is heard: the call may still be on its way into the process."""
+        if self.call is not call or self._loop is None or self._return_code is not None:
+            return
+        assert DOORBELL is not None
         try:
             os.kill(self.pid, DOORBELL)
         except ProcessLookupError:
             return
-        self._grace = self._loop.call_later(grace_s, self._give_up, reason)
+        self._loop.call_later(_RING_AGAIN_S, self._ring, call)
 
     def _give_up(self, reason: str) -> None:
         logs.relay(

@@ -57,15 +57,17 @@ class Channel:
         return start
 
     def next_call(self) -> tuple[Score, Buffer]:
-        """The next call; waits for it. What was said about earlier calls is forgotten.
+        """The next call; waits for it. What was said about others is forgotten.
 
         Raises:
             Closed: there will be none.
         """
         while not self._calls:
             self._fill()
-        self._controls.clear()
-        return self._calls.popleft()
+        call, body = self._calls.popleft()
+        while self._controls and getattr(self._controls[0], "call_id", 0) != call.call_id:
+            self._controls.popleft()
+        return call, body
 
     def next_control(self, *, wait: bool) -> ToWorker | None:
         """The next frame about the current call; None if there is none and *wait* is False.

@@ -316,6 +316,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 self.request_id(),
             )
             self.kill()
+            if self._transport is not None:
+                self._transport.abort()  # what else it sent is rubbish too
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket has closed: the process ends, or is helped to."""

@@ -320,15 +320,27 @@ class ProcessPool:
             if self._facts is None:
                 self._give_up(f"{how} before init() returned.")
                 return
-            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._failed_starts)
-            self._failed_starts += 1
+            pause_s = self._pause_s()
             _log.error("%s before init() returned. Next attempt in %g s.", how, pause_s)
         asyncio.get_running_loop().call_later(pause_s, self._start_one)
+
+    def _pause_s(self) -> float:
+        """Before the next attempt; longer every time."""
+        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._failed_starts, 30))
+        self._failed_starts += 1
+        return pause_s
 
     def _start_one(self) -> None:
         if self._is_stopping:
             return
-        process = self._launch_one()
+        try:
+            process = self._launch_one()
+        except OSError as error:  # no memory, no process ids, no descriptors left
+            pause_s = self._pause_s()
+            self._trouble = f"A scoring process could not be started: {error}."
+            _log.error("%s Next attempt in %g s.", self._trouble, pause_s)
+            asyncio.get_running_loop().call_later(pause_s, self._start_one)
+            return
         task = asyncio.get_running_loop().create_task(process.attach())
         self._attaching.add(task)
         task.add_done_callback(self._attaching.discard)

@@ -36,6 +36,9 @@ _LONGEST_PAUSE_S = 30.0
 # How long a call may take before those sent ahead behind it are taken back, in seconds.
 _REVIEW_S = 0.005
 
+# A full queue is searched for callers that have left no more often than this, in seconds.
+_LOOK_AGAIN_S = 0.05
+
 # What a client is told to wait when nothing better is known, in seconds.
 _RETRY_AFTER = (b"Retry-After", b"1")
 
@@ -74,6 +77,7 @@ class ProcessPool:
         self._waiting: deque[Call] = deque()
         self._feed_is_due = False
         self._review_is_due = False
+        self._next_look_s = 0.0
         self._last_id = 0
         self._facts: ScriptFacts | None = None
         self._first_ready = asyncio.Event()
@@ -135,7 +139,7 @@ class ProcessPool:
         call = Call(self._last_id, request, loop.create_future(), has_left, limit_s, deadline)
         if self._idle:
             self._idle.pop().dispatch([call])
-        elif len(self._waiting) < self._queue_size:
+        elif len(self._waiting) < self._queue_size or self._has_made_room(loop.time()):
             self._waiting.append(call)
             if not self._feed_is_due:
                 # Once for all requests of this turn of the loop: they go in one write.
@@ -149,6 +153,17 @@ class ProcessPool:
         if deadline < self._next_deadline:
             self._watch(deadline)
         return await call.answered
+
+    def _has_made_room(self, now_s: float) -> bool:
+        """Whether a full queue is not full any more without those who have left it."""
+        if now_s < self._next_look_s:
+            return False
+        self._next_look_s = now_s + _LOOK_AGAIN_S
+        for call in self._waiting:
+            if not call.is_over and call.has_left():
+                call.fail(CallerLeft())
+        self._waiting = deque(call for call in self._waiting if not call.is_over)
+        return len(self._waiting) < self._queue_size
 
     async def facts(self, limit_s: float) -> ScriptFacts:
         """See `Pool.facts`."""
@@ -193,6 +208,7 @@ class ProcessPool:
                 earliest = min(earliest, call.deadline)
             elif not call.is_over or call.stream is not None:
                 self._expire(call)
+        self._waiting = deque(call for call in self._waiting if not call.is_over)
         if earliest < math.inf:
             self._watch(earliest)
 

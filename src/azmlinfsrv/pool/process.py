@@ -64,6 +64,9 @@ class Supervisor(Protocol):
     def process_has_room(self, process: WorkerProcess) -> None:
         """A call is over; the process can take another."""
 
+    def process_lost(self, process: WorkerProcess) -> None:
+        """Its socket has closed; it takes no more calls, and will end."""
+
     def process_ended(self, process: WorkerProcess) -> None:
         """The process is gone, for whatever reason."""
 
@@ -114,7 +117,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
     @property
     def room(self) -> int:
         """How many more calls it may be sent now."""
-        if not self.is_ready or self._claims is None:
+        if not self.is_ready or self._claims is None or not self._is_connected:
             return 0
         if not self._calls:
             return 1
@@ -322,6 +325,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket has closed: the process ends, or is helped to."""
         self._is_connected = False
+        self._supervisor.process_lost(self)
         if self._return_code is not None:
             self._end()
         elif self._loop is not None:

@@ -252,11 +252,15 @@ class ProcessPool:
         if self._is_stopping and not self._is_busy():
             self._is_drained.set()
 
+    def process_lost(self, process: WorkerProcess) -> None:
+        """No call may go to a process that cannot hear it."""
+        if process in self._idle:
+            self._idle.remove(process)
+
     def process_ended(self, process: WorkerProcess) -> None:
         """Answer the call it had, and start another in its place."""
         self._processes.discard(process)
-        if process in self._idle:
-            self._idle.remove(process)
+        self.process_lost(process)
         call = process.call
         if call is not None:
             call.fail(

@@ -271,6 +271,8 @@ class ProcessPool:
             )
         self._wait_again(process.unbegun)
         if self._is_stopping:
+            if not self._processes:
+                self._refuse_the_rest()
             if not self._is_busy():
                 self._is_drained.set()
             return

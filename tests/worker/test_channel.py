@@ -13,7 +13,16 @@ import pytest
 from azmlinfsrv.messages import Buffer
 from azmlinfsrv.worker import frames
 from azmlinfsrv.worker.channel import Channel, Closed
-from azmlinfsrv.worker.frames import Cancel, FrameReader, Interrupt, Record, ToFrontEnd, pack
+from azmlinfsrv.worker.frames import (
+    Cancel,
+    Credit,
+    FrameReader,
+    Interrupt,
+    Record,
+    Score,
+    ToFrontEnd,
+    pack,
+)
 
 
 class Peer:
@@ -47,6 +56,10 @@ def pair() -> Iterator[tuple[Channel, Peer]]:
         yield channel, Peer(theirs)
 
 
+def peer_sees_the_end(channel: Channel) -> None:
+    channel._connection.close()
+
+
 def record(number: int) -> Record:
     return Record(number, "azmlinfsrv.print", 20, 0.0)
 
@@ -60,18 +73,38 @@ def handling(number: signal.Signals, handler: object) -> Iterator[None]:
         signal.signal(number, before)
 
 
-def test_frames_are_received_in_order_whether_waited_for_or_not(
+def score(call_id: int, *, is_ahead: bool = False) -> Score:
+    return Score(call_id, is_ahead, "POST", "/score", b"", [], "http", "", "", "1.1", "", "")
+
+
+def test_calls_and_what_is_said_about_them_are_taken_in_order(
     pair: tuple[Channel, Peer],
 ) -> None:
     channel, peer = pair
-    assert channel.poll() is None
+    assert channel.next_control(wait=False) is None
+    peer.send(score(1), b"one")
     peer.send(Cancel(1))
-    peer.send(Cancel(2), b"body")
-    peer.send(Cancel(3))
+    peer.send(score(2), b"two")
+    peer.send(Credit(2, 5))
+    peer.send(Interrupt(2, "timeout"))
 
-    found = [channel.receive(), channel.poll(), channel.receive(), channel.poll()]
+    assert channel.next_call() == (score(1), b"one")
+    assert channel.next_control(wait=False) == Cancel(1)
+    assert channel.next_call() == (score(2), b"two")
+    assert channel.next_control(wait=True) == Credit(2, 5)
+    assert channel.next_control(wait=False) == Interrupt(2, "timeout")
+    assert channel.next_control(wait=False) is None
 
-    assert found == [(Cancel(1), b""), (Cancel(2), b"body"), (Cancel(3), b""), None]
+
+def test_what_was_said_about_other_calls_is_forgotten(pair: tuple[Channel, Peer]) -> None:
+    channel, peer = pair
+    peer.send(Interrupt(1, "timeout"))
+    peer.send(Credit(1, 5))
+    peer.send(score(2))
+
+    channel.next_call()
+
+    assert channel.next_control(wait=False) is None
 
 
 def test_a_frame_that_comes_in_pieces_is_not_there_until_it_is_whole(
@@ -81,16 +114,22 @@ def test_a_frame_that_comes_in_pieces_is_not_there_until_it_is_whole(
     data = b"".join(bytes(part) for part in pack(Interrupt(1, "timeout"), b"x" * 100))
     peer.connection.sendall(data[:50])
 
-    assert channel.poll() is None
+    assert channel.next_control(wait=False) is None
     peer.connection.sendall(data[50:])
 
-    assert channel.receive() == (Interrupt(1, "timeout"), b"x" * 100)
+    assert channel.next_control(wait=True) == Interrupt(1, "timeout")
 
 
 @pytest.mark.parametrize(
     "action",
-    [Channel.receive, Channel.poll, lambda channel: channel.send(record(1), b"x" * 100_000)],
-    ids=["receive", "poll", "send"],
+    [
+        Channel.receive_start,
+        Channel.next_call,
+        lambda channel: channel.next_control(wait=True),
+        lambda channel: channel.next_control(wait=False),
+        lambda channel: channel.send(record(1), b"x" * 100_000),
+    ],
+    ids=["start", "call", "control", "poll", "send"],
 )
 def test_a_peer_that_has_gone_is_closed(
     pair: tuple[Channel, Peer], action: Callable[[Channel], object]
@@ -115,7 +154,7 @@ def test_frames_of_many_threads_do_not_mix(pair: tuple[Channel, Peer]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    channel.close()
+    peer_sees_the_end(channel)
     reading.join()
 
     assert len(peer.found) == 32
@@ -147,7 +186,7 @@ def test_a_handler_that_logs_during_a_send_does_not_mix_frames(
     with handling(signal.SIGUSR1, handle):
         ringing.start()
         channel.send(record(1), b"x" * 1_000_000)
-        channel.close()
+        peer_sees_the_end(channel)
         ringing.join()
 
     assert handled == 1
@@ -189,7 +228,7 @@ def test_a_handler_that_raises_during_a_send_leaves_whole_frames(
             stop.set()
     ringing.join()
     channel.send(record(251), b"")
-    channel.close()
+    peer_sees_the_end(channel)
     reading.join()
 
     assert interrupted > 0
@@ -226,7 +265,7 @@ def test_what_is_put_off_runs_when_the_frame_is_out(pair: tuple[Channel, Peer]) 
     ringing.start()
     with handling(signal.SIGUSR1, handle), pytest.raises(Struck):
         channel.send(record(1), b"x" * 1_000_000)
-    channel.close()
+    peer_sees_the_end(channel)
     ringing.join()
 
     assert order == ["rang", "acted"]

@@ -22,6 +22,7 @@ from azmlinfsrv.worker.frames import (
     Ready,
     Record,
     Score,
+    Skipped,
     Start,
     StartFailed,
     StreamEnd,
@@ -38,6 +39,7 @@ TO_WORKER: list[ToWorker] = [
     Start({"A": "1"}, ["B"], "/here", msgspec.Raw(msgspec.msgpack.encode({"k": 1}))),
     Score(
         7,
+        True,
         "POST",
         "/score",
         b"a=1",
@@ -63,6 +65,7 @@ TO_FRONT_END: list[ToFrontEnd] = [
     StreamItem(1),
     StreamEnd(1, False, True),
     Record(0, "azmlinfsrv.print", 20, 1.5),
+    Skipped(3),
 ]
 
 

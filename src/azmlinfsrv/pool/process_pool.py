@@ -348,7 +348,7 @@ class ProcessPool:
 
     def _pause_s(self) -> float:
         """Before the next attempt; longer every time."""
-        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(self._failed_starts, 30))
+        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._failed_starts, 30))
         self._failed_starts += 1
         return pause_s
 

@@ -62,6 +62,11 @@ class LineReader(asyncio.Protocol):
         self._finish_line()
         self._is_closed = True
 
+    @property
+    def is_partial(self) -> bool:
+        """Something has been read that is not a whole line yet."""
+        return bool(self._partial)
+
     def drain(self) -> None:
         """Read what is there now: the call that wrote it is over.
 

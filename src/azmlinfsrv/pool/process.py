@@ -380,8 +380,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         call = self._current(answer.call_id)
         if call is None:
             return
-        if answer.has_output:
-            self._drain_output()
+        self._finish_output(has_more=answer.has_output)
         call.answer(Response(answer.status, answer.headers, body, answer.timings, answer.reason))
         self._finish_call(answer.timings)
 
@@ -389,8 +388,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         call = self._current(failure.call_id)
         if call is None:
             return
-        if failure.has_output:
-            self._drain_output()
+        self._finish_output(has_more=failure.has_output)
         call.fail_with(failure.kind, failure.message, failure.location)
         self._finish_call(None)
 
@@ -398,11 +396,16 @@ class WorkerProcess(asyncio.BufferedProtocol):
         call = self._current(end.call_id)
         if call is None:
             return
-        if end.has_output:
-            self._drain_output()
+        self._finish_output(has_more=end.has_output)
         if call.stream is not None:
             call.stream.end(complete=end.complete)
         self._finish_call(None)
+
+    def _finish_output(self, *, has_more: bool) -> None:
+        """A call is over: what it wrote is complete, the line it did not end as well."""
+        for lines in self._lines:
+            if has_more or lines.is_partial:
+                lines.drain()
 
     def _drain_output(self) -> None:
         if self._claims is not None:

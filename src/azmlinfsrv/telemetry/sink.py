@@ -28,7 +28,9 @@ class Sink:
         self._descriptor = descriptor
         self._limit_bytes = limit_bytes
         self._lines: deque[str] = deque()
-        self._held_bytes = 0
+        # Two counts, each kept by one side only: one that both change would lose some.
+        self._taken = 0
+        self._released = 0
         self._dropped = 0
         self._wake = threading.Event()
         self._closing = False
@@ -41,11 +43,11 @@ class Sink:
         return self._dropped
 
     def write(self, line: str) -> None:
-        """Take one line, with its line end; never blocks, never raises."""
-        if self._held_bytes + len(line) > self._limit_bytes:
+        """Take one line, with its line end; never blocks, never raises. One caller at a time."""
+        if self._taken - self._released + len(line) > self._limit_bytes:
             self._dropped += 1
             return
-        self._held_bytes += len(line)
+        self._taken += len(line)
         self._lines.append(line)
         if not self._wake.is_set():
             self._wake.set()
@@ -68,17 +70,18 @@ class Sink:
         reported = 0
         while True:
             self._wake.wait()
-            closing = self._closing
-            if not closing:
+            if not self._closing:
                 time.sleep(_GATHER_S)
             self._wake.clear()
+            closing = self._closing  # after the event is cleared: `close` sets it once more
             count = len(self._lines)
             text = "".join(self._lines.popleft() for _ in range(count))
+            length = len(text)
             if self._dropped > reported:
                 text += f"{self._dropped - reported} log lines were dropped: the reader is slow.\n"
                 reported = self._dropped
             self._write_all(text.encode("utf-8", "backslashreplace"))
-            self._held_bytes -= min(self._held_bytes, len(text))
+            self._released += length
             if closing and not self._lines:
                 return
 

@@ -239,7 +239,9 @@ class ProcessPool:
     def process_start_failed(self, process: WorkerProcess, report: str) -> None:
         """The script cannot be served, or not any more."""
         self._trouble = report.split("\n", 1)[0]
-        if self._facts is None and not self._is_stopping:
+        if self._is_stopping:
+            return  # the others fail alike, or nobody waits for it any more
+        if self._facts is None:
             self._give_up(report)
         else:
             _log.error("%s", report)

@@ -23,6 +23,8 @@ _STATUS_LINES = {
 }
 # Method and target of a request line (RFC 9112, 3; a method is a token, RFC 9110, 5.6.2).
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/1\.[01]\r?\n")
+# How long a peer that was refused may go on sending before it is cut off, in seconds.
+_LINGER_S = 2.0
 # Up to here one copy is cheaper than a second system call.
 _JOIN_BYTES = 64 * 1024
 
@@ -66,7 +68,7 @@ class HttpProtocol(HttpToolsProtocol):
         for name, value in (*response.headers, length, (b"Connection", b"close")):
             parts += (name, b": ", value, b"\r\n")
         self.transport.write(b"".join([*parts, b"\r\n", response.body]))
-        self.transport.close()
+        self.linger()
 
     def _answer_unknown_method(self, method: bytes, target: bytes) -> None:
         """The parser knows the registered methods only; to the application any is a method."""
@@ -108,6 +110,17 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._connection = HttpConnection(self.cycle)
         self.scope[CONNECTION] = self._connection  # type: ignore[literal-required]  # scopes are open to extension
+
+    def linger(self) -> None:
+        """Close so that the peer gets to read its answer.
+
+        A connection closed with bytes unread is reset, and the reset takes the answer with
+        it (RFC 9112, 9.6): first no more is said, and what the peer still says is dropped.
+        """
+        self._is_broken = True
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(_LINGER_S, self.transport.close)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes a bool here
         """The peer sends no more.
@@ -209,8 +222,13 @@ class HttpConnection:
 
     def _complete(self) -> None:
         cycle = self._cycle
+        has_unread_body = cycle.more_body
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            cycle.transport.close()
+            protocol = cycle.transport.get_protocol()
+            if has_unread_body and isinstance(protocol, HttpProtocol):
+                protocol.linger()
+            else:
+                cycle.transport.close()
         cycle.on_response()

@@ -70,6 +70,29 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.write(b"".join([*parts, b"\r\n", response.body]))
         self.linger()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """An upgrade is asked for that is not made; called by uvicorn where the parser stops.
+
+        It is an ordinary request then (RFC 9110, 7.8): Java's client asks for h2c with every
+        first POST. The parser has skipped its body; another reads that.
+        """
+        error = sys.exc_info()[1]
+        cycle: RequestResponseCycle = self.cycle
+        cycle.keep_alive = False
+        framing = [
+            (name, value)
+            for name, value in self.headers
+            if name in (b"content-length", b"transfer-encoding")
+        ]
+        if error is None or not framing:
+            return
+        cycle.more_body = True
+        self.parser = httptools.HttpRequestParser(_BodyOnly(self))
+        head = b"".join(b"%b: %b\r\n" % field for field in framing)
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % head)
+        if rest := self._data[error.args[0] :]:
+            self.data_received(rest)
+
     def _answer_unknown_method(self, method: bytes, target: bytes) -> None:
         """The parser knows the registered methods only; to the application any is a method."""
         self.on_message_begin()
@@ -133,6 +156,14 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         self._end_body(cycle)
         return True
+
+
+class _BodyOnly:
+    """What a parser tells that reads the rest of a request whose head is known."""
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
 
 
 class HttpConnection:

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from azmlinfsrv.adapters.asgi import CONNECTION, Message, Send
 from azmlinfsrv.app.failures import response_for
-from azmlinfsrv.errors import BadInput
+from azmlinfsrv.errors import BadInput, HeaderTooLong, RequestError
 from azmlinfsrv.messages import Buffer, Headers
 
 # R4.5: upper-case reason phrases, as clients of the reference server see them.
@@ -23,6 +23,8 @@ _STATUS_LINES = {
 }
 # Method and target of a request line (RFC 9112, 3; a method is a token, RFC 9110, 5.6.2).
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/1\.[01]\r?\n")
+# Four times what Gunicorn takes in all, and no single field is limited (R4.8).
+_MAX_HEAD_BYTES = 1024 * 1024
 # How long a peer that was refused may go on sending before it is cut off, in seconds.
 _LINGER_S = 2.0
 # Up to here one copy is cheaper than a second system call.
@@ -38,12 +40,25 @@ class HttpProtocol(HttpToolsProtocol):
     _connection: HttpConnection
     _data = b""
     _is_broken = False
+    _head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived; what follows something malformed is not looked at."""
         if not self._is_broken:
             self._data = data
             super().data_received(data)
+            scope: Message | None = self.scope  # None before the first request
+            if scope is None or "path" not in scope:
+                self._head_goes_on(len(data))
+            else:
+                self._head_bytes = 0
+
+    def _head_goes_on(self, count: int) -> None:
+        """The parser has no limit for the head of a request."""
+        self._head_bytes += count
+        if self._head_bytes > _MAX_HEAD_BYTES and not self._is_broken:
+            self._is_broken = True
+            self._refuse(HeaderTooLong(f"The request's head is over {_MAX_HEAD_BYTES} bytes."))
 
     def send_400_response(self, msg: str) -> None:
         """Something malformed has arrived; called by uvicorn where it catches the parser's error.
@@ -61,10 +76,14 @@ class HttpProtocol(HttpToolsProtocol):
         if is_unknown_method and line is not None:
             self._answer_unknown_method(line[1], line[2])
             return
-        response = response_for(BadInput("The request is not valid HTTP/1.1."))
+        self._refuse(BadInput("The request is not valid HTTP/1.1."))
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answer what never became a request."""
+        response = response_for(error)
         assert isinstance(response.body, bytes)
         length = (b"Content-Length", b"%d" % len(response.body))
-        parts = [_STATUS_LINES[400]]
+        parts = [_STATUS_LINES[response.status]]
         for name, value in (*response.headers, length, (b"Connection", b"close")):
             parts += (name, b": ", value, b"\r\n")
         self.transport.write(b"".join([*parts, b"\r\n", response.body]))

@@ -47,8 +47,7 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._is_broken:
             self._data = data
             super().data_received(data)
-            scope: Message | None = self.scope  # None before the first request
-            if scope is None or "path" not in scope:
+            if not self.scope or "path" not in self.scope:  # None before the first request
                 self._head_goes_on(len(data))
             else:
                 self._head_bytes = 0

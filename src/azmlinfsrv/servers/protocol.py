@@ -47,10 +47,11 @@ class HttpProtocol(HttpToolsProtocol):
         if not self._is_broken:
             self._data = data
             super().data_received(data)
-            if not self.scope or "path" not in self.scope:  # None before the first request
-                self._head_goes_on(len(data))
-            else:
+            scope: object = self.scope  # None before the first request
+            if isinstance(scope, dict) and "path" in scope:
                 self._head_bytes = 0
+            else:
+                self._head_goes_on(len(data))
 
     def _head_goes_on(self, count: int) -> None:
         """The parser has no limit for the head of a request."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import sys
+import termios
 from typing import Protocol
 
 from azmlinfsrv.telemetry import logs
@@ -58,18 +61,26 @@ class LineReader(asyncio.Protocol):
         self._finish_line()
         self._is_closed = True
 
+    @property
+    def is_partial(self) -> bool:
+        """Something has been read that is not a whole line yet."""
+        return bool(self._partial)
+
     def drain(self) -> None:
         """Read what is there now: the call that wrote it is over.
 
-        A line without an end is complete then, too.
+        No more than that: a process the script started may go on writing for ever. A line
+        without an end is complete then, too.
         """
-        while not self._is_closed:
+        left = 0 if self._is_closed else _waiting_bytes(self._descriptor)
+        while left > 0:
             try:
-                data = os.read(self._descriptor, 65536)
+                data = os.read(self._descriptor, left)
             except OSError:  # nothing more, for now or for ever
                 break
             if not data:
                 break
+            left -= len(data)
             self.data_received(data)
         self._finish_line()
 
@@ -91,3 +102,10 @@ class LineReader(asyncio.Protocol):
             self._writer.pid,
             self._writer.request_id(),
         )
+
+
+def _waiting_bytes(descriptor: int) -> int:
+    try:
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)
+    except OSError:
+        return 0

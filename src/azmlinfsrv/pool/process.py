@@ -45,6 +45,8 @@ from azmlinfsrv.worker.frames import (
 )
 from azmlinfsrv.worker.interrupts import DOORBELL
 
+# Between two doorbells for the same call, in seconds; one is nearly always enough.
+_RING_AGAIN_S = 0.05
 # How long a process may take to go once its socket has closed, in seconds.
 _EXIT_S = 2.0
 # How long its last words may take to arrive after it has gone, in seconds.
@@ -62,6 +64,9 @@ class Supervisor(Protocol):
 
     def process_has_room(self, process: WorkerProcess) -> None:
         """A call is over; the process can take another."""
+
+    def process_lost(self, process: WorkerProcess) -> None:
+        """Its socket has closed; it takes no more calls, and will end."""
 
     def process_ended(self, process: WorkerProcess) -> None:
         """The process is gone, for whatever reason."""
@@ -113,7 +118,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
     @property
     def room(self) -> int:
         """How many more calls it may be sent now."""
-        if not self.is_ready or self._claims is None:
+        if not self.is_ready or self._claims is None or not self._is_connected:
             return 0
         if not self._calls:
             return 1
@@ -128,20 +133,24 @@ class WorkerProcess(asyncio.BufferedProtocol):
         ]
         self._claims = claims = Claims()
         first, *rest = pack(start)
-        sent = socket.send_fds(child.socket, [first], [claims.read_end])
-        for buffer in (memoryview(first)[sent:], *rest):
-            child.socket.sendall(buffer)
+        try:
+            sent = socket.send_fds(child.socket, [first], [claims.read_end])
+            for buffer in (memoryview(first)[sent:], *rest):
+                child.socket.sendall(buffer)
+        except OSError:
+            pass  # it has ended already; that is heard in its turn
 
     async def attach(self) -> None:
         """Connect the running event loop to a process that was launched."""
         assert self._child is not None
         connection = self._child.socket
         self._loop = asyncio.get_running_loop()
-        threading.Thread(target=self._wait_for_exit, name="worker exit", daemon=True).start()
         for lines in self._lines:
             await lines.attach(self._loop)
         connection.setblocking(False)
         await self._loop.create_unix_connection(lambda: self, sock=connection)
+        # Last: the report of a process that has ended already is read before its end is heard.
+        threading.Thread(target=self._wait_for_exit, name="worker exit", daemon=True).start()
 
     def kill(self) -> None:
         """End the process and everything in its session now."""
@@ -232,11 +241,21 @@ class WorkerProcess(asyncio.BufferedProtocol):
         if DOORBELL is None:
             self.kill()
             return
+        self._grace = self._loop.call_later(grace_s, self._give_up, reason)
+        # Not at once: uvloop writes the frame at the end of this turn, and the signal must
+        # not overtake it.
+        self._loop.call_soon(self._ring, call)
+
+    def _ring(self, call: Call) -> None:
+        """Ring until it is heard: the call may still be on its way into the process."""
+        if self.call is not call or self._loop is None or self._return_code is not None:
+            return
+        assert DOORBELL is not None
         try:
             os.kill(self.pid, DOORBELL)
         except ProcessLookupError:
             return
-        self._grace = self._loop.call_later(grace_s, self._give_up, reason)
+        self._loop.call_later(_RING_AGAIN_S, self._ring, call)
 
     def _give_up(self, reason: str) -> None:
         logs.error(
@@ -295,10 +314,13 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 self.request_id(),
             )
             self.kill()
+            if self._transport is not None:
+                self._transport.abort()  # what else it sent is rubbish too
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket has closed: the process ends, or is helped to."""
         self._is_connected = False
+        self._supervisor.process_lost(self)
         if self._return_code is not None:
             self._end()
         elif self._loop is not None:
@@ -358,8 +380,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         call = self._current(answer.call_id)
         if call is None:
             return
-        if answer.has_output:
-            self._drain_output()
+        self._finish_output(has_more=answer.has_output)
         call.answer(Response(answer.status, answer.headers, body, answer.timings, answer.reason))
         self._finish_call(answer.timings)
 
@@ -367,8 +388,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         call = self._current(failure.call_id)
         if call is None:
             return
-        if failure.has_output:
-            self._drain_output()
+        self._finish_output(has_more=failure.has_output)
         call.fail_with(failure.kind, failure.message, failure.location)
         self._finish_call(None)
 
@@ -376,11 +396,16 @@ class WorkerProcess(asyncio.BufferedProtocol):
         call = self._current(end.call_id)
         if call is None:
             return
-        if end.has_output:
-            self._drain_output()
+        self._finish_output(has_more=end.has_output)
         if call.stream is not None:
             call.stream.end(complete=end.complete)
         self._finish_call(None)
+
+    def _finish_output(self, *, has_more: bool) -> None:
+        """A call is over: what it wrote is complete, the line it did not end as well."""
+        for lines in self._lines:
+            if has_more or lines.is_partial:
+                lines.drain()
 
     def _drain_output(self) -> None:
         if self._claims is not None:

@@ -37,6 +37,9 @@ _LONGEST_PAUSE_S = 30.0
 # How long a call may take before those sent ahead behind it are taken back, in seconds.
 _REVIEW_S = 0.005
 
+# A full queue is searched for callers that have left no more often than this, in seconds.
+_LOOK_AGAIN_S = 0.05
+
 # What a client is told to wait when nothing better is known, in seconds.
 _RETRY_AFTER = (b"Retry-After", b"1")
 
@@ -76,6 +79,7 @@ class ProcessPool:
         self._waiting: deque[Call] = deque()
         self._feed_is_due = False
         self._review_is_due = False
+        self._next_look_s = 0.0
         self._last_id = 0
         self._facts: ScriptFacts | None = None
         self._first_ready = asyncio.Event()
@@ -137,7 +141,7 @@ class ProcessPool:
         call = Call(self._last_id, request, loop.create_future(), has_left, limit_s, deadline)
         if self._idle:
             self._idle.pop().dispatch([call])
-        elif len(self._waiting) < self._queue_size:
+        elif len(self._waiting) < self._queue_size or self._has_made_room(loop.time()):
             self._waiting.append(call)
             if not self._feed_is_due:
                 # Once for all requests of this turn of the loop: they go in one write.
@@ -151,6 +155,17 @@ class ProcessPool:
         if deadline < self._next_deadline:
             self._watch(deadline)
         return await call.answered
+
+    def _has_made_room(self, now_s: float) -> bool:
+        """Whether a full queue is not full any more without those who have left it."""
+        if now_s < self._next_look_s:
+            return False
+        self._next_look_s = now_s + _LOOK_AGAIN_S
+        for call in self._waiting:
+            if not call.is_over and call.has_left():
+                call.fail(CallerLeft())
+        self._waiting = deque(call for call in self._waiting if not call.is_over)
+        return len(self._waiting) < self._queue_size
 
     async def facts(self, limit_s: float) -> ScriptFacts:
         """See `Pool.facts`."""
@@ -195,6 +210,7 @@ class ProcessPool:
                 earliest = min(earliest, call.deadline)
             elif not call.is_over or call.stream is not None:
                 self._expire(call)
+        self._waiting = deque(call for call in self._waiting if not call.is_over)
         if earliest < math.inf:
             self._watch(earliest)
 
@@ -225,8 +241,10 @@ class ProcessPool:
     def process_start_failed(self, process: WorkerProcess, report: str, level: int) -> None:
         """The script cannot be served, or not any more."""
         self._trouble = report.split("\n", 1)[0]
+        if self._is_stopping:
+            return  # the others fail alike, or nobody waits for it any more
         if self._facts is None:
-            self._give_up(report, level)  # the first of several reports; the others are the same
+            self._give_up(report, level)
         else:
             logs.report(report, level)
 
@@ -238,11 +256,15 @@ class ProcessPool:
         if self._is_stopping and not self._is_busy():
             self._is_drained.set()
 
+    def process_lost(self, process: WorkerProcess) -> None:
+        """No call may go to a process that cannot hear it."""
+        if process in self._idle:
+            self._idle.remove(process)
+
     def process_ended(self, process: WorkerProcess) -> None:
         """Answer the call it had, and start another in its place."""
         self._processes.discard(process)
-        if process in self._idle:
-            self._idle.remove(process)
+        self.process_lost(process)
         call = process.call
         if call is not None:
             call.fail(
@@ -253,6 +275,8 @@ class ProcessPool:
             )
         self._wait_again(process.unbegun)
         if self._is_stopping:
+            if not self._processes:
+                self._refuse_the_rest()
             if not self._is_busy():
                 self._is_drained.set()
             return
@@ -322,15 +346,27 @@ class ProcessPool:
             if self._facts is None:
                 self._give_up(f"{how} before init() returned.")
                 return
-            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**self._failed_starts)
-            self._failed_starts += 1
+            pause_s = self._pause_s()
             _log.error("%s before init() returned. Next attempt in %g s.", how, pause_s)
         asyncio.get_running_loop().call_later(pause_s, self._start_one)
+
+    def _pause_s(self) -> float:
+        """Before the next attempt; longer every time."""
+        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._failed_starts, 30))
+        self._failed_starts += 1
+        return pause_s
 
     def _start_one(self) -> None:
         if self._is_stopping:
             return
-        process = self._launch_one()
+        try:
+            process = self._launch_one()
+        except OSError as error:  # no memory, no process ids, no descriptors left
+            pause_s = self._pause_s()
+            self._trouble = f"A scoring process could not be started: {error}."
+            _log.error("%s Next attempt in %g s.", self._trouble, pause_s)
+            asyncio.get_running_loop().call_later(pause_s, self._start_one)
+            return
         task = asyncio.get_running_loop().create_task(process.attach())
         self._attaching.add(task)
         task.add_done_callback(self._attaching.discard)

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from azmlinfsrv.adapters.asgi import CONNECTION, Message, Send
 from azmlinfsrv.app.failures import response_for
-from azmlinfsrv.errors import BadInput
+from azmlinfsrv.errors import BadInput, HeaderTooLong, RequestError
 from azmlinfsrv.messages import Buffer, Headers
 
 # R4.5: upper-case reason phrases, as clients of the reference server see them.
@@ -23,6 +23,10 @@ _STATUS_LINES = {
 }
 # Method and target of a request line (RFC 9112, 3; a method is a token, RFC 9110, 5.6.2).
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/1\.[01]\r?\n")
+# Four times what Gunicorn takes in all, and no single field is limited (R4.8).
+_MAX_HEAD_BYTES = 1024 * 1024
+# How long a peer that was refused may go on sending before it is cut off, in seconds.
+_LINGER_S = 2.0
 # Up to here one copy is cheaper than a second system call.
 _JOIN_BYTES = 64 * 1024
 
@@ -36,12 +40,25 @@ class HttpProtocol(HttpToolsProtocol):
     _connection: HttpConnection
     _data = b""
     _is_broken = False
+    _head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived; what follows something malformed is not looked at."""
         if not self._is_broken:
             self._data = data
             super().data_received(data)
+            scope: object = self.scope  # None before the first request
+            if isinstance(scope, dict) and "path" in scope:
+                self._head_bytes = 0
+            else:
+                self._head_goes_on(len(data))
+
+    def _head_goes_on(self, count: int) -> None:
+        """The parser has no limit for the head of a request."""
+        self._head_bytes += count
+        if self._head_bytes > _MAX_HEAD_BYTES and not self._is_broken:
+            self._is_broken = True
+            self._refuse(HeaderTooLong(f"The request's head is over {_MAX_HEAD_BYTES} bytes."))
 
     def send_400_response(self, msg: str) -> None:
         """Something malformed has arrived; called by uvicorn where it catches the parser's error.
@@ -59,14 +76,41 @@ class HttpProtocol(HttpToolsProtocol):
         if is_unknown_method and line is not None:
             self._answer_unknown_method(line[1], line[2])
             return
-        response = response_for(BadInput("The request is not valid HTTP/1.1."))
+        self._refuse(BadInput("The request is not valid HTTP/1.1."))
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answer what never became a request."""
+        response = response_for(error)
         assert isinstance(response.body, bytes)
         length = (b"Content-Length", b"%d" % len(response.body))
-        parts = [_STATUS_LINES[400]]
+        parts = [_STATUS_LINES[response.status]]
         for name, value in (*response.headers, length, (b"Connection", b"close")):
             parts += (name, b": ", value, b"\r\n")
         self.transport.write(b"".join([*parts, b"\r\n", response.body]))
-        self.transport.close()
+        self.linger()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """An upgrade is asked for that is not made; called by uvicorn where the parser stops.
+
+        It is an ordinary request then (RFC 9110, 7.8): Java's client asks for h2c with every
+        first POST. The parser has skipped its body; another reads that.
+        """
+        error = sys.exc_info()[1]
+        cycle: RequestResponseCycle = self.cycle
+        cycle.keep_alive = False
+        framing = [
+            (name, value)
+            for name, value in self.headers
+            if name in (b"content-length", b"transfer-encoding")
+        ]
+        if error is None or not framing:
+            return
+        cycle.more_body = True
+        self.parser = httptools.HttpRequestParser(_BodyOnly(self))
+        head = b"".join(b"%b: %b\r\n" % field for field in framing)
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % head)
+        if rest := self._data[error.args[0] :]:
+            self.data_received(rest)
 
     def _answer_unknown_method(self, method: bytes, target: bytes) -> None:
         """The parser knows the registered methods only; to the application any is a method."""
@@ -109,6 +153,17 @@ class HttpProtocol(HttpToolsProtocol):
         self._connection = HttpConnection(self.cycle)
         self.scope[CONNECTION] = self._connection  # type: ignore[literal-required]  # scopes are open to extension
 
+    def linger(self) -> None:
+        """Close so that the peer gets to read its answer.
+
+        A connection closed with bytes unread is reset, and the reset takes the answer with
+        it (RFC 9112, 9.6): first no more is said, and what the peer still says is dropped.
+        """
+        self._is_broken = True
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(_LINGER_S, self.transport.close)
+
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio takes a bool here
         """The peer sends no more.
 
@@ -120,6 +175,14 @@ class HttpProtocol(HttpToolsProtocol):
             return False
         self._end_body(cycle)
         return True
+
+
+class _BodyOnly:
+    """What a parser tells that reads the rest of a request whose head is known."""
+
+    def __init__(self, protocol: HttpProtocol) -> None:
+        self.on_body = protocol.on_body
+        self.on_message_complete = protocol.on_message_complete
 
 
 class HttpConnection:
@@ -209,8 +272,13 @@ class HttpConnection:
 
     def _complete(self) -> None:
         cycle = self._cycle
+        has_unread_body = cycle.more_body
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            cycle.transport.close()
+            protocol = cycle.transport.get_protocol()
+            if has_unread_body and isinstance(protocol, HttpProtocol):
+                protocol.linger()
+            else:
+                cycle.transport.close()
         cycle.on_response()

@@ -85,10 +85,10 @@ class Sink:
         reported = 0
         while True:
             self._wake.wait()
-            closing = self._closing
-            if not closing:
+            if not self._closing:
                 time.sleep(_GATHER_S)
             self._wake.clear()
+            closing = self._closing  # after the event is cleared: `close` sets it once more
             count = len(self._lines)
             text = "".join(self._lines.popleft() for _ in range(count))
             size = len(text)

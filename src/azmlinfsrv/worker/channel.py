@@ -23,7 +23,8 @@ class Channel:
 
     Only the main thread receives. Any thread may send: user threads log. A send from
     within a send (a signal handler of the script's that logs while a frame is being
-    written) is put off until the frame is out, since frames must not interleave.
+    written) is put off until the frame is out, since frames must not interleave. A handler
+    of the script's that raises in the middle of a frame leaves its rest to the next send.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -37,7 +38,10 @@ class Channel:
         self._sending = threading.Lock()
         self._sender = 0
         self._put_off: deque[list[Buffer]] = deque()
+        self._unwritten: deque[memoryview] = deque()
+        # Of the main thread alone: only there signal handlers run.
         self._after_send: Callable[[], None] | None = None
+        self._main = threading.get_ident()
 
     def receive_start(self) -> Start:
         """The first frame; the pipe of claims may come with it.
@@ -53,15 +57,17 @@ class Channel:
         return start
 
     def next_call(self) -> tuple[Score, Buffer]:
-        """The next call; waits for it. What was said about earlier calls is forgotten.
+        """The next call; waits for it. What was said about others is forgotten.
 
         Raises:
             Closed: there will be none.
         """
         while not self._calls:
             self._fill()
-        self._controls.clear()
-        return self._calls.popleft()
+        call, body = self._calls.popleft()
+        while self._controls and getattr(self._controls[0], "call_id", 0) != call.call_id:
+            self._controls.popleft()
+        return call, body
 
     def next_control(self, *, wait: bool) -> ToWorker | None:
         """The next frame about the current call; None if there is none and *wait* is False.
@@ -101,7 +107,7 @@ class Channel:
                     self._write(self._put_off.popleft())
             finally:
                 self._sender = 0
-        if self._after_send is not None:
+        if self._after_send is not None and me == self._main:
             after_send, self._after_send = self._after_send, None
             after_send()
 
@@ -123,7 +129,7 @@ class Channel:
             else:
                 count = self._connection.recv_into(buffer)
         except OSError as error:
-            raise Closed from error
+            raise _closed(error) from error
         if not count:
             raise Closed
         for message, body in self._reader.received(count):
@@ -141,8 +147,25 @@ class Channel:
         return len(data)
 
     def _write(self, buffers: list[Buffer]) -> None:
+        unwritten = self._unwritten
+        unwritten.extend(map(memoryview, buffers))
+        # A signal handler runs, and may raise, between any two calls. What was written is
+        # noted in the same call that writes it, so that it is never forgotten.
+        written: list[int] = []
         try:
-            for buffer in buffers:
-                self._connection.sendall(buffer)
+            while unwritten:
+                view = unwritten[0]
+                try:
+                    written.extend(map(self._connection.send, (view,)))
+                finally:
+                    if written:
+                        unwritten[0] = view[written.pop() :]
+                if not unwritten[0]:
+                    unwritten.popleft()
         except OSError as error:
-            raise Closed from error
+            raise _closed(error) from error
+
+
+def _closed(error: OSError) -> BaseException:
+    """`Closed`, unless it is a `TimeoutError` that a signal handler of the script's raised."""
+    return error if error.errno is None else Closed()

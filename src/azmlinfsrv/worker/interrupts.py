@@ -32,6 +32,9 @@ class Interrupts:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._running = 0  # the call, or 0 outside user code
+        # A handler may be interrupted by itself; the socket must be read by one at a time.
+        self._is_looking = False
+        self._has_rung = False
         # Bytes of credit that arrived while the handler looked for something else.
         self.credit_bytes = 0
 
@@ -49,10 +52,23 @@ class Interrupts:
         self._running = 0
 
     def _ring(self, _signum: int, frame: FrameType | None) -> None:
-        if self._running and not self._channel.put_off(lambda: self._look(frame)):
+        self._has_rung = True
+        if not self._running or self._is_looking:
+            return  # there is nothing to end, or the one that looks will look again
+        if not self._channel.put_off(lambda: self._look(frame)):
             self._look(frame)
 
     def _look(self, frame: FrameType | None) -> None:
+        self._is_looking = True
+        try:
+            self._has_rung = True
+            while self._has_rung:
+                self._has_rung = False
+                self._read(frame)
+        finally:
+            self._is_looking = False
+
+    def _read(self, frame: FrameType | None) -> None:
         call_id = self._running
         if not call_id:
             return

@@ -56,6 +56,7 @@ from azmlinfsrv.worker.output import (
     FrameStream,
     Printer,
     configure_logging,
+    keep_server_loggers,
     write_lines_at_once,
 )
 
@@ -167,6 +168,8 @@ class Worker:
                 self._report_document(path)
                 return False
             _log.info("Loaded logging config from %s", path)
+        else:
+            keep_server_loggers()
         if is_json:
             _log.info("Initializing logger")
         else:

@@ -117,10 +117,31 @@ class RootHandler(logging.Handler):
         """Pass on a record that nobody else takes."""
         logger: logging.Logger | None = logging.getLogger(record.name)
         while logger is not None:
-            if any(handler is not self for handler in logger.handlers):
+            if any(self._is_taken(record, handler) for handler in logger.handlers):
                 return
             logger = logger.parent if logger.propagate else None
         self._target.emit(record)
+
+    def _is_taken(self, record: logging.LogRecord, handler: logging.Handler) -> bool:
+        # Libraries put a NullHandler on their loggers; it takes nothing.
+        return (
+            handler is not self
+            and record.levelno >= handler.level
+            and not isinstance(handler, logging.NullHandler)
+        )
+
+
+class _ServerLogger(logging.Logger):
+    """One of ours: a `dictConfig` of the script's disables every logger it does not name,
+    and would silence ``print`` and the reports of its own errors with them."""
+
+    @property
+    def disabled(self) -> bool:
+        return False
+
+    @disabled.setter
+    def disabled(self, value: bool) -> None:
+        pass
 
 
 def configure_logging(handler: logging.Handler, level: str) -> None:
@@ -130,6 +151,12 @@ def configure_logging(handler: logging.Handler, level: str) -> None:
     ours.propagate = False
     ours.setLevel(level)
     RootHandler(handler).install(level)
+
+
+def keep_server_loggers() -> None:
+    """From here on no ``dictConfig`` of the script's can disable what the server says."""
+    for name in ("azmlinfsrv", PRINT_LOGGER, "azmlinfsrv.user_script"):
+        logging.getLogger(name).__class__ = _ServerLogger
 
 
 class Printer:
@@ -171,6 +198,15 @@ class Printer:
         if partial:
             self._partial.text = ""
             self._logger.info("%s", partial)
+        if sys.stdout is not self._stdout:
+            self._flush_theirs()
+
+    def _flush_theirs(self) -> None:
+        """A script that wraps ``sys.stdout``, for its encoding say, rarely flushes it."""
+        try:
+            sys.stdout.flush()
+        except Exception:  # noqa: BLE001  # theirs may be None, closed, or anything
+            pass
 
     def _emit(self, text: str) -> None:
         text = getattr(self._partial, "text", "") + text

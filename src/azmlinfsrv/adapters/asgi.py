@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
+from azmlinfsrv.adapters.body import too_large, truncated
 from azmlinfsrv.app.application import Application
-from azmlinfsrv.errors import BadInput, BodyTooLarge
+from azmlinfsrv.errors import StartupError
 from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import CallerLeft, StreamCut
 
@@ -68,7 +69,12 @@ class AsgiApplication:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        await self._startup()
+        try:
+            await self._startup()
+        except StartupError as error:
+            # Said, not raised: servers take an exception for "knows no lifespan".
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._shutdown()
@@ -162,7 +168,7 @@ class AsgiCaller:
         """See `azmlinfsrv.app.interface.Caller`."""
         for name, value in self._headers:
             if name == b"content-length" and int(value) > limit_bytes:
-                raise _too_large(limit_bytes)
+                raise too_large(limit_bytes)
         message = await self._receive()
         body: Buffer = message.get("body", b"")
         if message.get("more_body"):
@@ -172,13 +178,11 @@ class AsgiCaller:
                 parts += message.get("body", b"")
             body = parts
         if len(body) > limit_bytes:  # sent in chunks: only now is it known
-            raise _too_large(limit_bytes)
+            raise too_large(limit_bytes)
         if message["type"] == "http.disconnect":
             raise CallerLeft
         if self.connection is not None and self.connection.is_truncated:
-            raise BadInput(
-                f"The request body ended after {len(body)} bytes, before it was complete."
-            )
+            raise truncated(len(body))
         self.is_body_read = True
         return body
 
@@ -198,7 +202,3 @@ class AsgiCaller:
             return bool(stop.value["type"] == "http.disconnect")
         waiting.close()  # type: ignore[attr-defined]  # as above
         return False
-
-
-def _too_large(limit_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The request body is over the limit of {limit_bytes} bytes.")

@@ -63,22 +63,9 @@ class AsgiApplication:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection scope."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(receive, send, self._startup, self._shutdown)
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
-        try:
-            await self._startup()
-        except StartupError as error:
-            # Said, not raised: servers take an exception for "knows no lifespan".
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._shutdown()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         caller = AsgiCaller(scope, receive)
@@ -129,6 +116,26 @@ class AsgiApplication:
         finally:
             await items.aclose()  # type: ignore[attr-defined]  # our streams have it
         await send({"type": "http.response.body", "body": b""})
+
+
+async def live(
+    receive: Receive,
+    send: Send,
+    startup: Callable[[], Awaitable[None]],
+    shutdown: Callable[[], Awaitable[None]],
+) -> None:
+    """Follow the lifespan of the server."""
+    await receive()
+    try:
+        await startup()
+    except StartupError as error:
+        # Said, not raised: servers take an exception for "knows no lifespan".
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await shutdown()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 def request_of(scope: Message) -> Request:

@@ -15,14 +15,6 @@ def serve(loaded: Loaded) -> int:
         AddressUnavailable: the address cannot be listened on.
     """
     settings = loaded.settings
-    listeners = [open_listener(settings.host, settings.port)]
-    if settings.server == "waitress":
-        from azmlinfsrv.servers import waitress
-
-        return waitress.serve(loaded, listeners)
-    from azmlinfsrv.servers import gunicorn  # not there on Windows
-
-    settings = loaded.settings
     ports = [settings.port]
     if settings.separate_health_endpoint:
         ports.append(settings.health_port)

@@ -14,6 +14,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 # Nothing of the current directory may stand in for what the worker imports.
@@ -126,6 +127,10 @@ class LoopbackChild:
         """End it, and what it started as far as it can still be found."""
         if self._popen.returncode is not None:
             return
+        # In a thread: it takes a tenth of a second, and the event loop calls.
+        threading.Thread(target=self._kill_tree, name="kill", daemon=True).start()
+
+    def _kill_tree(self) -> None:
         if os.name == "nt":
             # The only tool at hand that knows the tree; it has to come before the end of
             # the process, by whose number its children are found.

@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any
 
 from waitress import wasyncore
@@ -76,7 +76,8 @@ class FrontEnd:
             self._pool = build_pool(self._loaded, self._cannot_start)
             self._pool.launch()
             self._thread.start()
-            self._thread.run(self._pool.attach())
+            # Not waited for: `/health/live` answers while a process is still to connect.
+            self._attached = self._thread.submit(self._pool.attach())
             self._answer_threads = AnswerThreads()
             self._open(settings)
             self._serve(settings.drain_timeout_s)
@@ -126,6 +127,7 @@ class FrontEnd:
         for server in self._servers:
             server.close_channels()
         if self._thread.is_running:
+            wait([self._attached])
             self._thread.run(self._pool.close())
         if self._servers:
             self._answer_threads.shutdown(timeout=1)

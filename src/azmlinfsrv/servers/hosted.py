@@ -41,13 +41,13 @@ def read_hosted_settings() -> Loaded:
         SettingsError: one of them is malformed.
     """
     environ = environment()
-    names = {name.upper() for name in environ}
-    if "AML_APP_ROOT" not in names:
+    given = {name.upper(): value for name, value in environ.items()}
+    if "AML_APP_ROOT" not in given:
         environ["AML_APP_ROOT"] = _APP_ROOT
     loaded = read_settings({}, environ, Path.cwd())
-    if "HTTP_X_MS_SERVER_VERSION" not in names:
-        return replace(loaded, settings=replace(loaded.settings, server_version=""))
-    return loaded
+    # There is no launcher that names its own version.
+    version = given.get("HTTP_X_MS_SERVER_VERSION", "")
+    return replace(loaded, settings=replace(loaded.settings, server_version=version))
 
 
 class Hosted:

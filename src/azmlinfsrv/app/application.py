@@ -15,6 +15,7 @@ from azmlinfsrv.app.failures import FUNCTION_FAILED, response_for
 from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.errors import MethodNotAllowed, NotFound, RequestError, ScoringFailed
 from azmlinfsrv.messages import BUFFERS, Headers, Request, Response
+from azmlinfsrv.pool.call import CallerLeft
 from azmlinfsrv.pool.interface import Pool
 from azmlinfsrv.script.swagger import pick_version
 from azmlinfsrv.telemetry import logs
@@ -129,6 +130,8 @@ class Application:
             response = await self._respond(request, caller, correlation, route)
         except RequestError as error:
             response = response_for(error)
+        except CallerLeft:
+            raise  # there is nobody to answer
         except Exception:  # noqa: BLE001  # a fault of ours must not cost the caller an answer
             _log.exception("Encountered Exception")
             response = response_for(ScoringFailed(_INTERNAL))

@@ -9,32 +9,25 @@ that Windows's own processes, pipes and consoles behave as documented.
 from __future__ import annotations
 
 import asyncio
-import asyncio.subprocess
-import ctypes
+import importlib
 import importlib.abc
-import logging
-import multiprocessing
 import os
-import pathlib
 import select
-import selectors
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
-import uuid
 
-# Third parties choose their platform when they are imported, too. Click's Windows needs
-# modules of Windows; Waitress's is sockets only.
-import click
-
+# What the standard library must have imported while it could; third parties choose their
+# platform when they are imported, too, and click's Windows needs modules of Windows.
+for _name in (
+    "asyncio.subprocess", "ctypes", "logging", "multiprocessing", "pathlib", "selectors",
+    "shutil", "tempfile", "threading", "uuid", "click",
+):  # fmt: skip
+    importlib.import_module(_name)
+# Waitress's own way on Windows is sockets only, and works here as well.
 os.name = "nt"
-import waitress.trigger
-import waitress.wasyncore
-
+importlib.import_module("waitress.trigger")
 os.name = "posix"
 
 _GONE = frozenset(

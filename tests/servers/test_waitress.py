@@ -360,7 +360,11 @@ def test_a_malformed_request_is_the_clients_mistake(
 ) -> None:
     server = serve(OBEDIENT, *WAITRESS)
 
-    assert server.exchange(request_)[9:12] == status
+    head, _, body = server.exchange(request_).partition(b"\r\n\r\n")
+
+    assert head[9:12] == status
+    assert b"application/json" in head
+    assert list(json.loads(body)) == ["message"]
 
 
 # --- trouble ----------------------------------------------------------------------------

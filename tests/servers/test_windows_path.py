@@ -194,8 +194,8 @@ def test_everything_a_script_writes_is_logged_and_its_stdin_is_empty(windows: Wi
 
     assert empty.body == b'""'
     server.wait_for_log("azmlinfsrv.print - printed")
-    server.wait_for_log("azmlinfsrv.stdout - written past print")
-    server.wait_for_log("azmlinfsrv.stdout - from a child")
+    server.wait_for_log("azmlinfsrv.print - written past print")
+    server.wait_for_log("azmlinfsrv.print - from a child")
 
 
 def test_a_script_that_cannot_start_ends_the_server_with_status_3(tmp_path: Path) -> None:

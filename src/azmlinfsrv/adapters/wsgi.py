@@ -96,7 +96,7 @@ class WsgiApplication:
     def _send(
         self, response: Response, head_only: bool, start_response: StartResponse
     ) -> Iterable[bytes]:
-        status = f"{response.status} {response.reason or _REASONS.get(response.status, 'UNKNOWN')}"
+        status = status_line(response)
         headers = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in response.headers
@@ -147,6 +147,11 @@ class StreamedBody:
 
 async def _next(items: AsyncIterator[bytes]) -> bytes:
     return await items.__anext__()
+
+
+def status_line(response: Response) -> str:
+    """Status and reason phrase (R4.5, R3.27)."""
+    return f"{response.status} {response.reason or _REASONS.get(response.status, 'UNKNOWN')}"
 
 
 def request_of(environ: Environ) -> Request:

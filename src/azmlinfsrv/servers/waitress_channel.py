@@ -25,16 +25,23 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher, WSGITask
-from waitress.utilities import BadRequest, RequestEntityTooLarge, ServerNotImplemented
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import RequestEntityTooLarge
 
 from azmlinfsrv.adapters.body import too_large, truncated
-from azmlinfsrv.adapters.wsgi import ANSWER, BODY_ERROR
-from azmlinfsrv.errors import RequestError
+from azmlinfsrv.adapters.wsgi import ANSWER, BODY_ERROR, status_line
+from azmlinfsrv.app.failures import response_for
+from azmlinfsrv.errors import BadInput, HeaderTooLong, RequestError, ScoringFailed
 from azmlinfsrv.messages import BUFFERS, Response
 from azmlinfsrv.pool.call import StreamCut
 
 Begin = Callable[[dict[str, Any]], "Future[Response]"]
+
+_NOT_HTTP = BadInput("The request is not valid HTTP/1.1.")
+_ERRORS: dict[int, RequestError] = {
+    431: HeaderTooLong("The header fields of the request are over 64 KiB."),
+    500: ScoringFailed("An unexpected internal error occurred. Check the logs for more info."),
+}
 
 # Threads that write answers; none of them waits for anybody.
 _THREADS = 4
@@ -90,8 +97,6 @@ class Parser(HTTPRequestParser):
             self.expect_continue = False
             if isinstance(self.error, RequestEntityTooLarge):
                 self.fail_body(too_large(self.adj.max_request_body_size - 1))
-            elif isinstance(self.error, ServerNotImplemented):
-                self.error = BadRequest(self.error.body)  # the client's mistake is no 5xx
         return count
 
     def fail_body(self, error: RequestError) -> None:
@@ -142,6 +147,23 @@ class Task(WSGITask):
         return environ
 
 
+class MalformedTask(ErrorTask):
+    """Answers what is no request, in the form of every other error (R4.5)."""
+
+    def execute(self) -> None:
+        """Write the answer; nothing more is read from this connection."""
+        response = response_for(_ERRORS.get(self.request.error.code, _NOT_HTTP))
+        body = response.body
+        assert isinstance(body, bytes)
+        self.status = status_line(response)
+        self.response_headers += [
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers
+        ]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
 def _is_stream(answer: Future[Response] | None) -> bool:
     return (
         answer is not None
@@ -155,6 +177,7 @@ class Channel(HTTPChannel):
 
     parser_class = Parser
     task_class = Task
+    error_task_class = MalformedTask
     request: Parser | None = None  # the one that is arriving
 
     def __init__(self, server: Server, sock: socket.socket, *args: Any, **options: Any) -> None:

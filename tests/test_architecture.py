@@ -26,7 +26,7 @@ LAYERS = [
     {"servers"},
     {"tools"},
     {"cli"},
-    {"__main__"},
+    {"__main__", "asgi", "wsgi"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

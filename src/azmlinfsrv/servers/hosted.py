@@ -23,10 +23,8 @@ from azmlinfsrv.adapters.wsgi import Environ, StartResponse, WsgiApplication
 from azmlinfsrv.app import correlation
 from azmlinfsrv.app.application import Application
 from azmlinfsrv.errors import ScriptError, Unavailable
-from azmlinfsrv.servers.front_end import build_application, build_pool
-from azmlinfsrv.settings import Loaded, environment, read_settings
-from azmlinfsrv.telemetry import logs
-from azmlinfsrv.telemetry.sink import Sink
+from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
+from azmlinfsrv.settings import Loaded, Settings, environment, read_settings
 
 _log = logging.getLogger("azmlinfsrv")
 
@@ -55,7 +53,7 @@ class Hosted:
 
     def __init__(self) -> None:
         loaded = read_hosted_settings()
-        _log_to_stdout(loaded.settings.log_format)
+        _log_to_stdout(loaded.settings)
         correlation.reseed()  # the host may have forked this process
         for level, text in loaded.notices:
             _log.log(level, "%s", text)
@@ -173,12 +171,12 @@ class HostedAsgi:
             await self._hosted.stop()
 
 
-def _log_to_stdout(log_format: str) -> None:
-    """Our lines, as everywhere (R6.2); a host that has configured our logger keeps it."""
-    logger = logging.getLogger(logs.ROOT)
-    if not logger.handlers:
-        sink = Sink(1)
-        atexit.register(sink.close)
-        logger.handlers = [logs.SinkHandler(sink, logs.formatter_for(log_format))]
-        logger.propagate = False
-        logger.setLevel(logging.INFO)
+def _log_to_stdout(settings: Settings) -> None:
+    """Our lines, as everywhere (R6.2); the host keeps its own loggers."""
+    of_the_host = [logging.getLogger(name) for name in ("gunicorn.access", "gunicorn.error")]
+    before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in of_the_host]
+    ours = build_logs(settings)
+    for logger, handlers, level, propagate in before:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+    atexit.register(ours.close)

@@ -23,7 +23,7 @@ from waitress.adjustments import Adjustments
 from azmlinfsrv.adapters.loop_thread import LoopThread
 from azmlinfsrv.adapters.wsgi import WsgiApplication, flask_app
 from azmlinfsrv.errors import ScriptError
-from azmlinfsrv.servers.front_end import build_application, build_pool
+from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
 from azmlinfsrv.servers.waitress_channel import AnswerThreads, Server
 from azmlinfsrv.settings import Loaded, Settings
 from azmlinfsrv.telemetry import logs
@@ -65,7 +65,7 @@ class FrontEnd:
     def run(self) -> int:
         """Start, serve, drain, end."""
         settings = self._loaded.settings
-        front_end_logs = logs.FrontEndLogs(settings.log_format)
+        front_end_logs = build_logs(settings)
         _adopt_waitress_loggers()
         for name in _SIGNALS:
             if (number := getattr(signal, name, None)) is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
+from azmlinfsrv.adapters.body import too_large, truncated
 from azmlinfsrv.app.application import Application
-from azmlinfsrv.errors import BadInput, BodyTooLarge
+from azmlinfsrv.errors import StartupError
 from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import CallerLeft, StreamCut
 
@@ -62,17 +63,9 @@ class AsgiApplication:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one connection scope."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(receive, send, self._startup, self._shutdown)
         elif scope["type"] == "http":
             await self._answer(scope, receive, send)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
-        await self._startup()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._shutdown()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         caller = AsgiCaller(scope, receive)
@@ -125,6 +118,26 @@ class AsgiApplication:
         await send({"type": "http.response.body", "body": b""})
 
 
+async def live(
+    receive: Receive,
+    send: Send,
+    startup: Callable[[], Awaitable[None]],
+    shutdown: Callable[[], Awaitable[None]],
+) -> None:
+    """Follow the lifespan of the server."""
+    await receive()
+    try:
+        await startup()
+    except StartupError as error:
+        # Said, not raised: servers take an exception for "knows no lifespan".
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await shutdown()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
 def request_of(scope: Message) -> Request:
     """The head of a request; its body is read when the application wants it."""
     client, server = scope.get("client"), scope.get("server")
@@ -162,7 +175,7 @@ class AsgiCaller:
         """See `azmlinfsrv.app.interface.Caller`."""
         for name, value in self._headers:
             if name == b"content-length" and int(value) > limit_bytes:
-                raise _too_large(limit_bytes)
+                raise too_large(limit_bytes)
         message = await self._receive()
         body: Buffer = message.get("body", b"")
         if message.get("more_body"):
@@ -172,13 +185,11 @@ class AsgiCaller:
                 parts += message.get("body", b"")
             body = parts
         if len(body) > limit_bytes:  # sent in chunks: only now is it known
-            raise _too_large(limit_bytes)
+            raise too_large(limit_bytes)
         if message["type"] == "http.disconnect":
             raise CallerLeft
         if self.connection is not None and self.connection.is_truncated:
-            raise BadInput(
-                f"The request body ended after {len(body)} bytes, before it was complete."
-            )
+            raise truncated(len(body))
         self.is_body_read = True
         return body
 
@@ -198,7 +209,3 @@ class AsgiCaller:
             return bool(stop.value["type"] == "http.disconnect")
         waiting.close()  # type: ignore[attr-defined]  # as above
         return False
-
-
-def _too_large(limit_bytes: int) -> BodyTooLarge:
-    return BodyTooLarge(f"The request body is over the limit of {limit_bytes} bytes.")

@@ -131,7 +131,7 @@ class Application:
         except RequestError as error:
             response = response_for(error)
         except CallerLeft:
-            raise
+            raise  # there is nobody to answer
         except Exception:  # noqa: BLE001  # a fault of ours must not cost the caller an answer
             _log.exception("Encountered Exception")
             response = response_for(ScoringFailed(_INTERNAL))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import sys
-import termios
+import threading
 from typing import Protocol
 
 from azmlinfsrv.telemetry import logs
@@ -26,14 +25,113 @@ class Writer(Protocol):
         """Of the request it is computing, or empty."""
 
 
-class LineReader(asyncio.Protocol):
+class LineReader(Protocol):
     """Reads one pipe; every line becomes a log record tagged with the request at hand."""
 
-    def __init__(self, logger: str, descriptor: int, writer: Writer) -> None:
+    async def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Read from now on."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Something has been read that is not a whole line yet."""
+
+    def drain(self) -> None:
+        """Read what is there now: the call that wrote it is over.
+
+        A line without an end is complete then, too.
+        """
+
+    def close(self) -> None:
+        """Stop reading."""
+
+
+def line_reader(logger: str, descriptor: int, writer: Writer) -> LineReader:
+    """The reader for this platform."""
+    if sys.platform == "win32":
+        return ThreadReader(logger, descriptor, writer)
+    return PipeReader(logger, descriptor, writer)
+
+
+class _Lines:
+    """Splits what comes into lines, and logs them."""
+
+    def __init__(self, logger: str, writer: Writer) -> None:
         self._logger = logger
-        self._descriptor = descriptor
         self._writer = writer
         self._partial = b""
+
+    def take(self, data: bytes) -> None:
+        """Log the lines that are whole."""
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        for line in lines:
+            self._log(line)
+        while len(self._partial) > _LINE_BYTES:
+            self._log(self._partial[:_LINE_BYTES])
+            self._partial = self._partial[_LINE_BYTES:]
+
+    @property
+    def is_partial(self) -> bool:
+        """Something has been read that is not a whole line yet."""
+        return bool(self._partial)
+
+    def finish(self) -> None:
+        """A line without an end is complete, too."""
+        if self._partial:
+            line, self._partial = self._partial, b""
+            self._log(line)
+
+    def _log(self, line: bytes) -> None:
+        logs.captured(
+            self._logger,
+            line.decode("utf-8", "backslashreplace").rstrip("\r"),
+            self._writer.pid,
+            self._writer.request_id(),
+        )
+
+
+class ThreadReader:
+    """Reads with a thread, where the loop cannot wait for a pipe (Windows).
+
+    The thread is not waited for at the end of a call: what a script writes past `print`
+    and `logging` may be tagged with the next request, or none.
+    """
+
+    def __init__(self, logger: str, descriptor: int, writer: Writer) -> None:
+        self._descriptor = descriptor
+        self._lines = _Lines(logger, writer)
+
+    async def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See `LineReader`."""
+        threading.Thread(target=self._read, args=(loop,), name="output", daemon=True).start()
+
+    @property
+    def is_partial(self) -> bool:
+        """See `LineReader`."""
+        return self._lines.is_partial
+
+    def drain(self) -> None:
+        """See `LineReader`; what has come so far is here already."""
+        self._lines.finish()
+
+    def close(self) -> None:
+        """See `LineReader`; the thread ends when nobody holds the other end any more."""
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        with open(self._descriptor, "rb", buffering=0) as pipe:
+            try:
+                while data := pipe.read(65536):
+                    loop.call_soon_threadsafe(self._lines.take, data)
+                loop.call_soon_threadsafe(self._lines.finish)
+            except (OSError, RuntimeError):
+                pass  # the pipe broke, or the loop is closed: the server has stopped
+
+
+class PipeReader(asyncio.Protocol):
+    """Reads in the event loop."""
+
+    def __init__(self, logger: str, descriptor: int, writer: Writer) -> None:
+        self._descriptor = descriptor
+        self._lines = _Lines(logger, writer)
         self._transport: asyncio.BaseTransport | None = None
         self._is_closed = False
 
@@ -45,26 +143,21 @@ class LineReader(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Log the lines that are whole."""
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        for line in lines:
-            self._log(line)
-        while len(self._partial) > _LINE_BYTES:
-            self._log(self._partial[:_LINE_BYTES])
-            self._partial = self._partial[_LINE_BYTES:]
+        self._lines.take(data)
 
     def eof_received(self) -> None:
         """Nobody writes any more."""
-        self._finish_line()
+        self._lines.finish()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The pipe is closed."""
-        self._finish_line()
+        self._lines.finish()
         self._is_closed = True
 
     @property
     def is_partial(self) -> bool:
         """Something has been read that is not a whole line yet."""
-        return bool(self._partial)
+        return self._lines.is_partial
 
     def drain(self) -> None:
         """Read what is there now: the call that wrote it is over.
@@ -82,7 +175,7 @@ class LineReader(asyncio.Protocol):
                 break
             left -= len(data)
             self.data_received(data)
-        self._finish_line()
+        self._lines.finish()
 
     def close(self) -> None:
         """Stop reading."""
@@ -90,21 +183,11 @@ class LineReader(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _finish_line(self) -> None:
-        if self._partial:
-            line, self._partial = self._partial, b""
-            self._log(line)
-
-    def _log(self, line: bytes) -> None:
-        logs.captured(
-            self._logger,
-            line.decode("utf-8", "backslashreplace").rstrip("\r"),
-            self._writer.pid,
-            self._writer.request_id(),
-        )
-
 
 def _waiting_bytes(descriptor: int) -> int:
+    import fcntl  # not there on Windows, where nothing asks
+    import termios
+
     try:
         return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)
     except OSError:

@@ -19,7 +19,8 @@ from typing import Protocol
 from azmlinfsrv.messages import Buffer, Response, Timings
 from azmlinfsrv.pool.call import Call
 from azmlinfsrv.pool.claims import Claims
-from azmlinfsrv.pool.lines import LineReader
+from azmlinfsrv.pool.lines import LineReader, line_reader
+from azmlinfsrv.pool.loopback import LoopbackChild
 from azmlinfsrv.pool.spawn import Child, Spawner
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker import frames
@@ -84,6 +85,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._lines: list[LineReader] = []
         # With the process, in the order they were sent; it computes the first.
         self._calls: deque[Call] = deque()
+        self._start: Start
         self._claims: Claims | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._exit_wait: asyncio.TimerHandle | None = None
@@ -118,38 +120,58 @@ class WorkerProcess(asyncio.BufferedProtocol):
     @property
     def room(self) -> int:
         """How many more calls it may be sent now."""
-        if not self.is_ready or self._claims is None or not self._is_connected:
+        if not self.is_ready or self._gone.is_set() or not self._is_connected:
             return 0
         if not self._calls:
             return 1
-        return self._claims.room() - len(self._calls)
+        return self._claims.room() - len(self._calls) if self._claims is not None else 0
 
     def launch(self, start: Start) -> None:
         """Start the process; needs no event loop, so that it can come before one."""
         self._child = child = self._spawner.spawn()
         self._lines = [
-            LineReader("azmlinfsrv.print", child.output[0], self),
-            LineReader("azmlinfsrv.stderr", child.output[1], self),
+            line_reader("azmlinfsrv.print", child.output[0], self),
+            line_reader("azmlinfsrv.stderr", child.output[1], self),
         ]
-        self._claims = claims = Claims()
-        first, *rest = pack(start)
-        try:
-            sent = socket.send_fds(child.socket, [first], [claims.read_end])
-            for buffer in (memoryview(first)[sent:], *rest):
-                child.socket.sendall(buffer)
-        except OSError:
-            pass  # it has ended already; that is heard in its turn
+        self._start = start
+        if not isinstance(child, LoopbackChild):
+            self._claims = Claims()
+            try:
+                self._send_start(child.socket)
+            except OSError:
+                pass  # it has ended already; that is heard in its turn
+
+    def _send_start(self, connection: socket.socket) -> None:
+        first, *rest = pack(self._start)
+        sent = 0
+        if self._claims is not None:
+            sent = socket.send_fds(connection, [first], [self._claims.read_end])
+        for buffer in (memoryview(first)[sent:], *rest):
+            connection.sendall(buffer)
 
     async def attach(self) -> None:
         """Connect the running event loop to a process that was launched."""
-        assert self._child is not None
-        connection = self._child.socket
+        child = self._child
+        assert child is not None
         self._loop = asyncio.get_running_loop()
         for lines in self._lines:
             await lines.attach(self._loop)
+        if isinstance(child, LoopbackChild):
+            try:
+                connection = await self._loop.run_in_executor(None, child.accept)
+                await self._loop.run_in_executor(None, self._send_start, connection)
+            except OSError:
+                child.kill()  # if it lives at all; how it ended is told in any case
+                self._watch_exit()
+                return
+        connection = child.socket
         connection.setblocking(False)
-        await self._loop.create_unix_connection(lambda: self, sock=connection)
+        # Takes Unix sockets as well.
+        await self._loop.create_connection(lambda: self, sock=connection)
         # Last: the report of a process that has ended already is read before its end is heard.
+        self._watch_exit()
+
+    def _watch_exit(self) -> None:
         threading.Thread(target=self._wait_for_exit, name="worker exit", daemon=True).start()
 
     def kill(self) -> None:

@@ -14,10 +14,15 @@ def serve(loaded: Loaded) -> int:
     Raises:
         AddressUnavailable: the address cannot be listened on.
     """
-    from azmlinfsrv.servers import gunicorn  # not there on Windows
-
     settings = loaded.settings
     ports = [settings.port]
     if settings.separate_health_endpoint:
         ports.append(settings.health_port)
-    return gunicorn.serve(loaded, [open_listener(settings.host, port) for port in ports])
+    listeners = [open_listener(settings.host, port) for port in ports]
+    if settings.server == "waitress":
+        from azmlinfsrv.servers import waitress
+
+        return waitress.serve(loaded, listeners)
+    from azmlinfsrv.servers import gunicorn  # not there on Windows
+
+    return gunicorn.serve(loaded, listeners)

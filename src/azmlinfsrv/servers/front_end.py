@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from azmlinfsrv.app.application import Application, Policy
+from azmlinfsrv.pool.loopback import LoopbackInterpreters
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.pool.spawn import FreshInterpreters
 from azmlinfsrv.script.loader import script_path
@@ -43,7 +44,7 @@ def build_pool(loaded: Loaded, cannot_start: Callable[[str], None]) -> ProcessPo
         queue_size=settings.queue_size,
         grace_s=settings.interrupt_grace_s,
         cannot_start=cannot_start,
-        spawner=FreshInterpreters(),
+        spawner=LoopbackInterpreters() if sys.platform == "win32" else FreshInterpreters(),
     )
 
 

@@ -29,8 +29,11 @@ def open_listener(host: str, port: int) -> socket.socket:
     family, address = info[0], info[4]
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # A restart need not wait for old connections in TIME_WAIT.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A restart need not wait for old connections in TIME_WAIT. On Windows it never
+        # does, and the same option would let another process take the port over.
+        exclusive: int | None = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+        option = socket.SO_REUSEADDR if exclusive is None else exclusive
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)
     except OSError as error:

@@ -9,13 +9,11 @@ log. The process ends when the socket does, so it never outlives its front end.
 from __future__ import annotations
 
 import faulthandler
-import fcntl
 import logging
 import os
 import signal
 import socket
 import sys
-import termios
 from collections.abc import Iterator
 
 import msgspec
@@ -56,6 +54,7 @@ from azmlinfsrv.worker.output import (
     FrameStream,
     Printer,
     configure_logging,
+    has_output,
     keep_server_loggers,
     write_lines_at_once,
 )
@@ -73,9 +72,9 @@ _script_log = logging.getLogger("azmlinfsrv.user_script")
 _trace_log = logging.getLogger("azmlinfsrv.trace")
 
 
-def main() -> int:
-    """Serve one script over the socket on standard input; returns the exit status."""
-    channel = Channel(_take_socket())
+def main(connection: socket.socket | None = None) -> int:
+    """Serve one script over *connection*, or the socket on standard input; the exit status."""
+    channel = Channel(connection or _take_socket())
     try:
         start = channel.receive_start()
         options = msgspec.msgpack.decode(start.options, type=WorkerOptions)
@@ -299,7 +298,7 @@ class Worker:
                 response.headers,
                 response.reason,
                 response.timings,
-                _has_output(),
+                has_output(),
             ),
             body,
         )
@@ -308,7 +307,7 @@ class Worker:
         self._printer.finish_line()
         self._channel.send(
             Failure(
-                self._call_id, type(error).__name__, error.message, error.location, _has_output()
+                self._call_id, type(error).__name__, error.message, error.location, has_output()
             )
         )
 
@@ -359,7 +358,7 @@ class Worker:
         finally:
             self._close_items(call_id, items)
         self._printer.finish_line()
-        self._channel.send(StreamEnd(call_id, complete, _has_output()))
+        self._channel.send(StreamEnd(call_id, complete, has_output()))
 
     def _send_items(self, call_id: int, items: Iterator[bytes]) -> bool:
         ahead = 0  # bytes sent that the client has not taken
@@ -397,14 +396,3 @@ class Worker:
             self._log_exception(error)
         finally:
             self._interrupts.leave()
-
-
-def _has_output() -> bool:
-    """Whether the pipes on 1 and 2 hold bytes that the front end has not read yet."""
-    for descriptor in (1, 2):
-        try:
-            if fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0") != b"\0\0\0\0":
-                return True
-        except OSError:  # the script closed or replaced it
-            return True
-    return False

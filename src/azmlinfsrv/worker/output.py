@@ -228,3 +228,24 @@ def write_lines_at_once() -> None:
         line_buffered = 1  # _IOLBF of glibc and musl
         for name in ("stdout", "stderr"):
             libc.setvbuf(ctypes.c_void_p.in_dll(libc, name), None, line_buffered, 0)
+
+
+if sys.platform == "win32":
+
+    def has_output() -> bool:
+        """Nobody can tell here; the front end's readers are threads that do not wait."""
+        return False
+
+else:
+    import fcntl
+    import termios
+
+    def has_output() -> bool:
+        """Whether the pipes on 1 and 2 hold bytes that the front end has not read yet."""
+        for descriptor in (1, 2):
+            try:
+                if fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0") != b"\0\0\0\0":
+                    return True
+            except OSError:  # the script closed or replaced it
+                return True
+        return False

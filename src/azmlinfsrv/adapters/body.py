@@ -1,0 +1,15 @@
+"""How a body that cannot be taken is refused: the same words on every server."""
+
+from __future__ import annotations
+
+from azmlinfsrv.errors import BadInput, BodyTooLarge
+
+
+def too_large(limit_bytes: int) -> BodyTooLarge:
+    """The body is over the limit."""
+    return BodyTooLarge(f"The request body is over the limit of {limit_bytes} bytes.")
+
+
+def truncated(body_bytes: int) -> BadInput:
+    """The body ended early (D10)."""
+    return BadInput(f"The request body ended after {body_bytes} bytes, before it was complete.")

@@ -100,6 +100,11 @@ class WorkerProcess(asyncio.BufferedProtocol):
         return self._child.pid if self._child is not None else 0
 
     @property
+    def loader_pid(self) -> int:
+        """The process that loaded its script: itself, or what it was forked from."""
+        return self._child.loader_pid if self._child is not None else 0
+
+    @property
     def call(self) -> Call | None:
         """The call it is computing."""
         return self._calls[0] if self._calls else None
@@ -344,6 +349,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 self._has_finished = True
         elif isinstance(header, Ready):
             self.is_ready = True
+            if self._child is not None:
+                self._child.started(header.pid)
             self._supervisor.process_ready(self, bytes(body))
         elif isinstance(header, StartFailed):
             self._drain_output()

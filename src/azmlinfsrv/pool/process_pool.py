@@ -77,6 +77,8 @@ class ProcessPool:
         self._last_id = 0
         self._facts: ScriptFacts | None = None
         self._first_ready = asyncio.Event()
+        self._announced_pid = 0
+        self._last_report = ""
         self._failed_starts = 0
         self._trouble = ""
         self._is_stopping = False
@@ -120,6 +122,7 @@ class ProcessPool:
             for process in processes:
                 process.kill()
             await asyncio.gather(*(p.gone() for p in processes))
+        await asyncio.to_thread(self._spawner.close)
 
     # --- the interface ------------------------------------------------------------------
 
@@ -217,16 +220,27 @@ class ProcessPool:
         self._failed_starts = 0
         self._trouble = ""
         self._first_ready.set()
-        _log.info("Worker with pid %d ready for serving traffic", process.pid)
+        self._last_report = ""
+        self._announce(process)
         self.process_has_room(process)
+
+    def _announce(self, process: WorkerProcess) -> None:
+        if process.loader_pid != self._announced_pid:
+            # R8.3: one line for all that are forked from one process.
+            self._announced_pid = process.loader_pid
+            _log.info("Worker with pid %d ready for serving traffic", process.loader_pid)
+        if process.pid != process.loader_pid:
+            _log.info("Scoring process %d forked from %d", process.pid, process.loader_pid)
 
     def process_start_failed(self, process: WorkerProcess, report: str) -> None:
         """The script cannot be served, or not any more."""
         self._trouble = report.split("\n", 1)[0]
         if self._facts is None and not self._is_stopping:
             self._give_up(report)
-        else:
+        elif report != self._last_report:
+            # Processes fail alike, and alike again when they are retried: once is enough.
             _log.error("%s", report)
+        self._last_report = report
 
     def process_has_room(self, process: WorkerProcess) -> None:
         """Give it the oldest calls that somebody still waits for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -9,8 +10,9 @@ from collections.abc import Callable
 import msgspec
 
 from azmlinfsrv.app.application import Application, Policy
+from azmlinfsrv.pool.preloaded import Preloaded
 from azmlinfsrv.pool.process_pool import ProcessPool
-from azmlinfsrv.pool.spawn import FreshInterpreters
+from azmlinfsrv.pool.spawn import FreshInterpreters, Spawner
 from azmlinfsrv.settings import (
     Loaded,
     Settings,
@@ -20,6 +22,8 @@ from azmlinfsrv.settings import (
 )
 from azmlinfsrv.worker.frames import Start
 from azmlinfsrv.worker.options import WorkerOptions
+
+_log = logging.getLogger("azmlinfsrv")
 
 
 def build_pool(loaded: Loaded, cannot_start: Callable[[str], None]) -> ProcessPool:
@@ -41,8 +45,20 @@ def build_pool(loaded: Loaded, cannot_start: Callable[[str], None]) -> ProcessPo
         queue_size=settings.queue_size,
         grace_s=settings.interrupt_grace_s,
         cannot_start=cannot_start,
-        spawner=FreshInterpreters(),
+        spawner=_spawner(settings, start),
     )
+
+
+def _spawner(settings: Settings, start: Start) -> Spawner:
+    if not settings.worker_preload:
+        return FreshInterpreters()
+    if not hasattr(os, "fork"):
+        _log.warning("WORKER_PRELOAD is ignored: this platform cannot fork processes.")
+        return FreshInterpreters()
+    if settings.debug_port:
+        _log.warning("WORKER_PRELOAD is ignored while a debugger is configured: it cannot follow.")
+        return FreshInterpreters()
+    return Preloaded(start)
 
 
 def build_application(settings: Settings, pool: ProcessPool) -> Application:

@@ -16,9 +16,11 @@ import signal
 import socket
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 import msgspec
+from msgspec import Struct
 
 from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed, ScriptError
 from azmlinfsrv.messages import BUFFERS, Buffer, Request, Response
@@ -45,6 +47,7 @@ from azmlinfsrv.worker.frames import (
     StreamEnd,
     StreamItem,
     StreamStart,
+    ToFrontEnd,
 )
 from azmlinfsrv.worker.interrupts import Interrupts
 from azmlinfsrv.worker.options import WorkerOptions
@@ -62,19 +65,53 @@ _log = logging.getLogger("azmlinfsrv")
 _script_log = logging.getLogger("azmlinfsrv.user_script")
 
 
+class Unusable(Exception):
+    """The script cannot be served; the text is the report.
+
+    Attributes:
+        listing: The files of the model directory, to be logged after the report (R3.9).
+    """
+
+    listing = ""
+
+    def tell(self, send: Callable[[ToFrontEnd, Buffer], None]) -> None:
+        """Send the report to the front end, then log what belongs to it."""
+        send(StartFailed(), str(self).encode("utf-8", "backslashreplace"))
+        if self.listing:
+            _script_log.info("Model Directory Contents:\n%s", self.listing)
+
+
+class LoadedScript(Struct, frozen=True):
+    """A script whose ``init()`` has returned.
+
+    Attributes:
+        scorer: Answers calls with it.
+        facts: What the front end is told of it (`ScriptFacts`), msgpack.
+    """
+
+    scorer: ScriptScorer
+    facts: bytes
+
+
 def main() -> int:
     """Serve one script over the socket on standard input; returns the exit status."""
-    channel = Channel(_take_socket())
+    channel = Channel(take_socket())
     try:
         start = channel.receive_start()
         options = msgspec.msgpack.decode(start.options, type=WorkerOptions)
-        _die_with(options.parent_pid)
-        return Worker(channel, options).serve(start)
+        die_with(options.parent_pid)
+        worker = Worker(channel, options)
+        try:
+            loaded = worker.load(start)
+        except Unusable as unusable:
+            unusable.tell(channel.send)
+            return START_FAILED
+        worker.serve(loaded)
     except Closed:
         return 0
 
 
-def _take_socket() -> socket.socket:
+def take_socket() -> socket.socket:
     """The socket, moved away from standard input so that the script finds that empty."""
     descriptor = os.dup(0)  # not inherited by the script's own child processes
     with open(os.devnull, "rb") as nothing:
@@ -82,7 +119,7 @@ def _take_socket() -> socket.socket:
     return socket.socket(fileno=descriptor)
 
 
-def _die_with(parent_pid: int) -> None:
+def die_with(parent_pid: int) -> None:
     """Be killed when the front end dies, even in the middle of user code."""
     if sys.platform == "linux":
         import ctypes  # only where it is needed
@@ -109,12 +146,23 @@ class Worker:
             model_dir=options.model_dir,
         )
 
-    def serve(self, start: Start) -> int:
-        """Load, initialise, then answer calls until the front end closes the socket."""
+    def load(self, start: Start) -> LoadedScript:
+        """Import the script and call ``init()``; once in the life of a process.
+
+        Raises:
+            Unusable: it cannot be served; the text is the report.
+        """
         self._prepare(start)
-        scorer = self._start_script()
-        if scorer is None:
-            return START_FAILED
+        return self._start_script()
+
+    def serve(self, loaded: LoadedScript) -> NoReturn:
+        """Say that it is ready, then answer calls.
+
+        Raises:
+            Closed: the front end has closed the socket; there is no other end.
+        """
+        scorer = loaded.scorer
+        self._channel.send(Ready(os.getpid()), loaded.facts)
         while True:
             call, body = self._channel.next_call()
             if call.is_ahead and not self._channel.claim():
@@ -142,8 +190,7 @@ class Worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._interrupts.install()
 
-    def _start_script(self) -> ScriptScorer | None:
-        """The initialised script; None if it cannot serve, and the front end knows why."""
+    def _start_script(self) -> LoadedScript:
         options = self._options
         try:
             script = load_script(options.entry_script, options.app_root)
@@ -154,18 +201,16 @@ class Worker:
                 _script_log.warning("%s", warning)
             scorer = ScriptScorer(script, contract, self._where, options.nan)
         except ScriptError as error:
-            self._report(str(error), error)
-            return None
+            raise self._unusable(str(error), error) from error
         _script_log.info("Invoking user's init function")
         try:
             scorer.init()
-        except BaseException as error:  # noqa: BLE001  # their code: anything can come out (R3.9)
+        except BaseException as error:  # their code: anything can come out (R3.9)
             self._printer.finish_line()
-            self._report("User's init function failed", error)
+            unusable = self._unusable("User's init function failed", error)
             if os.path.exists(options.model_dir):
-                listing = "\n".join(tree(options.model_dir))
-                _script_log.info("Model Directory Contents:\n%s", listing)
-            return None
+                unusable.listing = "\n".join(tree(options.model_dir))
+            raise unusable from error
         self._printer.finish_line()
         _script_log.info("Users's init has completed successfully")
         try:
@@ -177,18 +222,15 @@ class Worker:
                 app_root=options.app_root,
             )
         except ScriptError as error:
-            self._report(str(error), error)
-            return None
+            raise self._unusable(str(error), error) from error
         _log.info("Scoring timeout is set to %d", options.scoring_timeout_ms)
         facts = ScriptFacts(is_raw=contract.mode == "raw", documents=documents)
-        self._channel.send(Ready(), msgspec.msgpack.encode(facts))
-        return scorer
+        return LoadedScript(scorer, msgspec.msgpack.encode(facts))
 
-    def _report(self, title: str, error: BaseException) -> None:
+    def _unusable(self, title: str, error: BaseException) -> Unusable:
         from azmlinfsrv.script.report import describe, format_report
 
-        report = format_report(describe(error, title, self._where))
-        self._channel.send(StartFailed(), report.encode("utf-8", "backslashreplace"))
+        return Unusable(format_report(describe(error, title, self._where)))
 
     def _traceback_of(self, error: BaseException) -> str:
         # Only needed when something is wrong; a start without it is a tenth quicker.

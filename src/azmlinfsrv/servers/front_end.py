@@ -78,8 +78,11 @@ def build_application(settings: Settings, pool: ProcessPool) -> Application:
 def call_limit_s(settings: Settings) -> float:
     """Seconds a call may take, 0.0 for no limit.
 
-    ``WORKER_TIMEOUT`` caps it only if it was set (section 0, R3.42).
+    ``WORKER_TIMEOUT`` caps it only if it was set (section 0, R3.42). With a debugger
+    there is none: a call may stand at a breakpoint.
     """
+    if settings.debug_port:
+        return 0.0
     limits = [settings.scoring_timeout_ms / 1000]
     if settings.worker_timeout_s is not None:
         limits.append(settings.worker_timeout_s)

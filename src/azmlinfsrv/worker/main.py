@@ -153,6 +153,14 @@ class Worker:
             Unusable: it cannot be served; the text is the report.
         """
         self._prepare(start)
+        if self._options.debug_port:
+            # 100 ms and 20 MB that nobody else needs.
+            from azmlinfsrv.worker.debugger import NoDebugger, wait_for_debugger
+
+            try:
+                wait_for_debugger(self._options.debug_port)
+            except NoDebugger as error:
+                raise Unusable(str(error)) from error
         return self._start_script()
 
     def serve(self, loaded: LoadedScript) -> NoReturn:

@@ -175,7 +175,7 @@ def test_a_call_stops_at_a_breakpoint_for_longer_than_its_limit(
     assert probe.status == 200
     assert [(a.status, a.body) for a in answers] == [(200, b'{"result": 42}')]
     assert all(line in log for line in (*DEBUGGING, f"** Connecting to debugger at port {port}..."))
-    assert "A debugger is attached: scoring has no time limit." in log
+    assert "Scoring has no time limit, since a debugger is configured." in log
     assert "Scoring timeout is set to 0" in log
 
 
@@ -222,6 +222,17 @@ def test_port_0_is_no_debugger(tmp_path: Path) -> None:
         server.close()
 
     assert "DEBUGGING" not in log
+
+
+def test_a_second_worker_is_warned_of_since_no_debugger_follows_it(tmp_path: Path) -> None:
+    server = started(tmp_path, AZUREML_DEBUG_PORT=str(free_port()), WORKER_COUNT="2")
+    try:
+        server.exit_status()
+        log = server.log()
+    finally:
+        server.close()
+
+    assert log.count("only one of the 2 scoring processes stops at breakpoints") == 1
 
 
 def test_preloading_is_off_while_a_debugger_is_configured(tmp_path: Path) -> None:

@@ -50,6 +50,12 @@ def build_pool(loaded: Loaded, cannot_start: Callable[[str], None]) -> ProcessPo
 
 
 def _spawner(settings: Settings, start: Start) -> Spawner:
+    if settings.debug_port and settings.worker_count > 1:
+        _log.warning(
+            "A debugger is configured, and only one of the %d scoring processes stops at "
+            "breakpoints. Use --worker_count 1.",
+            settings.worker_count,
+        )
     if not settings.worker_preload:
         return FreshInterpreters()
     if not hasattr(os, "fork"):

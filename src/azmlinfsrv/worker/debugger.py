@@ -51,7 +51,7 @@ def wait_for_debugger(port: int) -> None:
             ) from error
     hush.is_on = False
     debugpy.wait_for_client()
-    _log.info("A debugger is attached: scoring has no time limit.")
+    _log.info("Scoring has no time limit, since a debugger is configured.")
 
 
 def _say(line: str) -> None:

@@ -262,9 +262,7 @@ def run(data):
 def test_a_failing_init_ends_the_server_with_one_report_and_status_3(tmp_path: Path) -> None:
     script = tmp_path / "score.py"
     script.write_text("def init():\n    raise ValueError('no model')\n\ndef run(data):\n    pass\n")
-    server = Server(
-        script, "--worker_count", "4", root=tmp_path, environ={**PRELOAD, "WORKER_COUNT": "4"}
-    )
+    server = Server(script, "--worker_count", "4", root=tmp_path, environ=PRELOAD)
     try:
         status = server.exit_status()
         log = server.log()
@@ -272,7 +270,7 @@ def test_a_failing_init_ends_the_server_with_one_report_and_status_3(tmp_path: P
         server.close()
 
     assert status == 3
-    assert log.count("User's init function failed at score.py:2 in init") == 1
+    assert log.count("User's init function failed\n\nAt score.py:2 in init") == 1
 
 
 def test_a_killed_template_is_started_again_with_its_forks(serve: Serve) -> None:

@@ -147,7 +147,7 @@ class _Template:
         reader: FrameReader[FromTemplate] = FrameReader(frames.from_template)
         output, errors = self._process.output
         lines = {
-            output: LineReader("azmlinfsrv.stdout", output, self),
+            output: LineReader("azmlinfsrv.print", output, self),
             errors: LineReader("azmlinfsrv.stderr", errors, self),
         }
         with selectors.DefaultSelector() as selector:

@@ -132,20 +132,24 @@ class WorkerProcess(asyncio.BufferedProtocol):
         ]
         self._claims = claims = Claims()
         first, *rest = pack(start)
-        sent = socket.send_fds(child.socket, [first], [claims.read_end])
-        for buffer in (memoryview(first)[sent:], *rest):
-            child.socket.sendall(buffer)
+        try:
+            sent = socket.send_fds(child.socket, [first], [claims.read_end])
+            for buffer in (memoryview(first)[sent:], *rest):
+                child.socket.sendall(buffer)
+        except OSError:
+            pass  # it has ended already; its exit tells
 
     async def attach(self) -> None:
         """Connect the running event loop to a process that was launched."""
         assert self._child is not None
         connection = self._child.socket
         self._loop = asyncio.get_running_loop()
-        threading.Thread(target=self._wait_for_exit, name="worker exit", daemon=True).start()
         for lines in self._lines:
             await lines.attach(self._loop)
         connection.setblocking(False)
         await self._loop.create_unix_connection(lambda: self, sock=connection)
+        # Not earlier: of one that has ended already the last words are to be read first.
+        threading.Thread(target=self._wait_for_exit, name="worker exit", daemon=True).start()
 
     def kill(self) -> None:
         """End the process and everything in its session now."""

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         status = run(sys.argv[1:] if argv is None else argv)
     except StartupError as error:
         for level, text in startup_records(error):
-            write_record(level, text)
+            write_record(level, text, error.log_format)
         status = error.exit_status
     sys.exit(status)
 

@@ -33,9 +33,14 @@ class ServerError(Exception):
 
 
 class StartupError(ServerError):
-    """The server cannot serve; the message is the report shown to the user."""
+    """The server cannot serve; the message is the report shown to the user.
+
+    Attributes:
+        log_format: How the report is to be written; set by whoever knows the settings.
+    """
 
     exit_status: ClassVar[int] = 1
+    log_format: str = "text"
 
 
 class SettingsError(StartupError):

@@ -6,21 +6,16 @@ that name its parts.
 
 from __future__ import annotations
 
-import json
 import logging
-import logging.config
 import os
-import re
 import time
-from collections.abc import Mapping
 from typing import Any, Literal
 
-FORMAT = "%(asctime)s %(levelname).1s [%(process)d] %(name)s - %(message)s"
-CONFIG_NAME = "logging.json"
+from azmlinfsrv.telemetry.access import RootAccessFilter
+from azmlinfsrv.telemetry.document import NAME as CONFIG_NAME
+from azmlinfsrv.telemetry.document import apply_document, read_document
 
-_HEALTH_PATHS = frozenset({"/", "/health/live", "/health/ready"})
-# The request line is the first thing in quotes; what the client chose comes later (D46).
-_REQUEST_LINE = re.compile(r'[^"]*"(\S+) (\S+)(?: HTTP/[\d.]+)?"')
+FORMAT = "%(asctime)s %(levelname).1s [%(process)d] %(name)s - %(message)s"
 
 __all__ = ["AMLLogFormatter", "RootAccessFilter", "load_logging_config"]
 
@@ -44,28 +39,6 @@ class AMLLogFormatter(logging.Formatter):
         super().__init__(fmt, datefmt, style, validate, **options)
 
 
-class RootAccessFilter(logging.Filter):
-    """Drops the access records of health probes, told by method and path alone (R6.7).
-
-    Knows the records of Gunicorn (a mapping), of uvicorn (a tuple), and any line whose
-    first quoted part is the request line.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        method, path = _method_and_path(record)
-        return method not in ("GET", "HEAD") or path.partition("?")[0] not in _HEALTH_PATHS
-
-
-def _method_and_path(record: logging.LogRecord) -> tuple[str, str]:
-    arguments: Any = record.args
-    if isinstance(arguments, Mapping) and "m" in arguments and "U" in arguments:
-        return str(arguments["m"]), str(arguments["U"])
-    if isinstance(arguments, tuple) and len(arguments) == 5:
-        return str(arguments[1]), str(arguments[2])
-    match = _REQUEST_LINE.match(record.getMessage())
-    return (match.group(1), match.group(2)) if match else ("", "")
-
-
 def load_logging_config(root_dir: str | os.PathLike[str], silent: bool = False) -> bool:
     """Apply ``logging.json`` of a folder, if there is one.
 
@@ -80,11 +53,7 @@ def load_logging_config(root_dir: str | os.PathLike[str], silent: bool = False) 
     path = os.path.join(root_dir, CONFIG_NAME)
     if not os.path.isfile(path):
         return False
-    with open(path, encoding="utf-8-sig") as file:
-        document = json.load(file)
-    if not isinstance(document, dict):
-        raise ValueError(f"{path} is not a JSON object. See logging.config.dictConfig.")
-    logging.config.dictConfig(document)
+    apply_document(read_document(path))
     if not silent:
         logging.getLogger("azmlinfsrv").info("Loaded logging config from %s", path)
     return True

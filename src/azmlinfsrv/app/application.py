@@ -48,6 +48,7 @@ class Policy(Struct, frozen=True):
         server_version: Value of ``x-ms-server-version``; empty means no such header.
         cors_origins: Value of ``AML_CORS_ORIGINS``; empty means no such headers.
         health_port: A port that answers probes and nothing else (R8.4); 0 means none.
+        has_access_log: Every request gets a line in the common access log format as well.
     """
 
     max_body_bytes: int
@@ -55,6 +56,7 @@ class Policy(Struct, frozen=True):
     server_version: str
     cors_origins: str = ""
     health_port: int = 0
+    has_access_log: bool = False
 
 
 class Route(Struct, frozen=True):
@@ -145,7 +147,10 @@ class Application:
                 response.status,
                 perf_counter() - began,
                 len(body) if isinstance(body, BUFFERS) else None,
+                correlation.request_id,
             )
+        if self._policy.has_access_log:
+            logs.access_line(request, response, perf_counter() - began)
         return response
 
     def _find(self, request: Request) -> Route | None:

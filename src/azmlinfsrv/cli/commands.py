@@ -20,8 +20,8 @@ from azmlinfsrv.cli.options import (
     given_flags,
     setting_options,
 )
-from azmlinfsrv.cli.records import LOGGER, format_record, startup_records, write_record
-from azmlinfsrv.errors import SettingsError
+from azmlinfsrv.cli.records import format_record, startup_records, write_record
+from azmlinfsrv.errors import SettingsError, StartupError
 from azmlinfsrv.settings import Loaded, environment, read_settings
 
 _NOTHING_TO_SERVE = (
@@ -82,25 +82,35 @@ def config(ctx: click.Context, /, format_: str, **_params: Any) -> int:
 
     loaded = loaded_settings(ctx)
     for level, text in loaded.notices:
-        click.echo(format_record(level, LOGGER, text), err=True)
+        click.echo(format_record(level, text, loaded.settings.log_format), err=True)
     print_listing(loaded, format_)
     return 0
 
 
 def serve_command(loaded: Loaded) -> int:
     """Say what will be served, then serve it until told to stop; the exit status."""
-    if not (loaded.settings.entry_script or loaded.settings.config_file):
+    settings = loaded.settings
+    log_format = settings.log_format
+    if not (settings.entry_script or settings.config_file):
         for text in _NOTHING_TO_SERVE:
-            write_record(logging.ERROR, text)
+            write_record(logging.ERROR, text, log_format)
         return 1
     from azmlinfsrv.cli.banner import banner
     from azmlinfsrv.servers import serve
 
     for level, text in loaded.notices:
-        write_record(level, text)
+        if level >= logging.getLevelName(settings.log_level):
+            write_record(level, text, log_format)
     # Flushed at once: no process started later may inherit and repeat it (D11).
-    print(banner(loaded), end="", flush=True)
-    return serve(loaded)
+    if log_format == "json":  # then every line is an object
+        write_record(logging.INFO, banner(loaded).strip("\n"), log_format)
+    else:
+        print(banner(loaded), end="", flush=True)
+    try:
+        return serve(loaded)
+    except StartupError as error:
+        error.log_format = log_format
+        raise
 
 
 def loaded_settings(ctx: click.Context) -> Loaded:
@@ -121,6 +131,6 @@ def loaded_settings(ctx: click.Context) -> Loaded:
             raise
         others = [problem for problem in error.problems if problem not in usage]
         for level, text in startup_records(SettingsError(others)):
-            write_record(level, text)
+            write_record(level, text, error.log_format)
         message = "\n".join(f"{name}: {text}" for name, text in usage)
         raise click.UsageError(message, ctx) from error

@@ -8,17 +8,14 @@ import time
 
 from azmlinfsrv.errors import SettingsError, StartupError
 from azmlinfsrv.settings import configuration_error_text
+from azmlinfsrv.telemetry.formats import formatter_for
 
 LOGGER = "azmlinfsrv"
 
 
-def format_record(level: int, logger: str, message: str) -> str:
-    """One record in the format every default handler uses (R6.1); the time is UTC."""
-    now_s = time.time()
-    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(now_s))
-    milliseconds = int(now_s * 1000) % 1000
-    letter = logging.getLevelName(level)[0]
-    return f"{clock},{milliseconds:03d} {letter} [{os.getpid()}] {logger} - {message}"
+def format_record(level: int, message: str, log_format: str = "text") -> str:
+    """One record in the format every default handler uses (R6.1), or in JSON."""
+    return formatter_for(log_format).line(time.time(), level, os.getpid(), LOGGER, message)
 
 
 def startup_records(error: StartupError) -> list[tuple[int, str]]:
@@ -31,6 +28,6 @@ def startup_records(error: StartupError) -> list[tuple[int, str]]:
     return [(logging.CRITICAL, str(error))]
 
 
-def write_record(level: int, message: str) -> None:
+def write_record(level: int, message: str, log_format: str = "text") -> None:
     """Print a record on stdout, where configuration problems belong (R6.10)."""
-    print(format_record(level, LOGGER, message), flush=True)
+    print(format_record(level, message, log_format), flush=True)

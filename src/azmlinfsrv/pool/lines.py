@@ -1,13 +1,14 @@
-"""What a scoring process writes to its standard output and error, a line at a time."""
+"""What a scoring process logs, and writes to its standard output and error."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from typing import Protocol
 
+from azmlinfsrv.messages import Buffer
 from azmlinfsrv.telemetry import logs
+from azmlinfsrv.worker.frames import Record
 
 # A longer line is cut into pieces: memory is bounded whatever a script writes.
 _LINE_BYTES = 64 * 1024
@@ -86,10 +87,24 @@ class LineReader(asyncio.Protocol):
             self._log(line)
 
     def _log(self, line: bytes) -> None:
-        logs.relay(
+        logs.captured(
             self._logger,
-            logging.INFO,
             line.decode("utf-8", "backslashreplace").rstrip("\r"),
             self._writer.pid,
             self._writer.request_id(),
         )
+
+
+def relay(record: Record, body: Buffer, pid: int, request_id: str) -> None:
+    """Write a log record that a process has sent."""
+    end = max(0, len(body) - record.tail_bytes)
+    logs.relay(
+        record.logger,
+        record.level,
+        str(body[:end], "utf-8", "replace"),
+        pid,
+        request_id,
+        record.created_s,
+        str(body[end:], "utf-8", "replace"),
+        record.extra,
+    )

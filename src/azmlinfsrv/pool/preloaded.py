@@ -8,25 +8,29 @@ asked for starts another.
 
 Theory: `spawn` is called in the event loop's thread and never waits for the script. A
 thread for each template listens to it, another waits for its end; what they share with
-the event loop is in `_Template`, under its lock.
+the event loop is in `_Template`, under its lock. What is to be logged is handed to the
+event loop: the log has one writer.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import os
 import selectors
 import signal
 import socket
 import threading
+from collections.abc import Callable
+from functools import partial
 
-from azmlinfsrv.pool.lines import LineReader
+from azmlinfsrv.pool.lines import LineReader, relay
 from azmlinfsrv.pool.spawn import Child, FreshInterpreters
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker import frames
 from azmlinfsrv.worker.frames import (
     Fork,
     ForkEnded,
+    Formatted,
     FrameReader,
     FromTemplate,
     ProtocolError,
@@ -40,8 +44,6 @@ _EXIT_S = 2.0
 # How long its last words may take to be read, in seconds.
 _LAST_WORDS_S = 1.0
 
-_log = logging.getLogger("azmlinfsrv")
-
 
 class Preloaded:
     """Every process is a fork of one that has loaded the script.
@@ -53,6 +55,7 @@ class Preloaded:
     def __init__(self, start: Start) -> None:
         self._start = start
         self._template: _Template | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def spawn(self) -> Child:
         """See `Spawner`; the first one starts the template."""
@@ -61,8 +64,14 @@ class Preloaded:
                 return self._template.fork()
             except OSError:  # it has ended, and nobody has noticed yet
                 pass
-        self._template = _Template(self._start)
+        self._template = _Template(self._start, self._loop)
         return self._template.fork()
+
+    def attach(self) -> None:
+        """See `Spawner`; what the template has said so far is logged now."""
+        self._loop = asyncio.get_running_loop()
+        if self._template is not None:
+            self._template.attach(self._loop)
 
     def close(self) -> None:
         """See `Spawner`."""
@@ -73,7 +82,9 @@ class Preloaded:
 class _Template:
     """The process that has loaded the script, and its forks."""
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._loop = loop
+        self._unsaid: list[Callable[[], object]] = []  # until there is a loop
         self._process = FreshInterpreters("preload").spawn()
         self.pid = self._process.pid
         self._socket = self._process.socket
@@ -140,6 +151,25 @@ class _Template:
             self.kill()
             self._waiter.join()
 
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Log in this event loop's thread from now on, and what has waited for it."""
+        with self._lock:
+            self._loop = loop
+            unsaid, self._unsaid = self._unsaid, []
+            for action in unsaid:
+                action()
+
+    def _post(self, function: Callable[..., object], *args: object) -> None:
+        """Have the event loop call *function*: logging is done in its thread only."""
+        with self._lock:
+            if self._loop is None:
+                self._unsaid.append(partial(function, *args))
+                return
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            pass  # the loop is closed: the server has stopped
+
     # --- its threads --------------------------------------------------------------------
 
     def _listen(self) -> None:
@@ -164,13 +194,13 @@ class _Template:
                     if key.fileobj is self._socket:
                         is_open = self._receive(reader)
                     else:
-                        is_open = _read(key.fd, lines[key.fd])
+                        is_open = self._read(key.fd, lines[key.fd])
                     if not is_open:
                         selector.unregister(key.fileobj)
                 if not selector.get_map():
                     break
         for line_reader in lines.values():
-            line_reader.eof_received()
+            self._post(line_reader.eof_received)
 
     def _receive(self, reader: FrameReader[FromTemplate]) -> bool:
         try:
@@ -182,15 +212,22 @@ class _Template:
         try:
             for message, body in reader.received(count):
                 if isinstance(message, Record):
-                    text = str(body, "utf-8", "replace")
-                    logs.relay(message.logger, message.level, text, self.pid, "", message.created_s)
+                    self._post(relay, message, body, self.pid, "")
+                elif isinstance(message, Formatted):
+                    self._post(logs.formatted, message.descriptor, str(body, "utf-8", "replace"))
                 else:
                     self._fork_ended(message)
         except ProtocolError as error:
-            _log.error("The process %d sent %s; it is being replaced.", self.pid, error)
+            text = f"The process {self.pid} sent {error}; it is being replaced."
+            self._post(logs.error, text, "")
             self.kill()
             return False
         return True
+
+    def _read(self, descriptor: int, lines: LineReader) -> bool:
+        data = os.read(descriptor, 65536)
+        self._post(lines.data_received, data)
+        return bool(data)
 
     def _fork_ended(self, message: ForkEnded) -> None:
         with self._lock:
@@ -211,12 +248,11 @@ class _Template:
         with self._lock:
             forks, self._forks = list(self._forks.values()), {}
         if any(fork.is_started for fork in forks) and not self._is_closing:
-            _log.error(
-                "The process %d, which the workers are forked from, has ended (status %d), and "
-                "they end with it. Another one loads the script.",
-                self.pid,
-                code,
+            text = (
+                f"The process {self.pid}, which the workers are forked from, has ended (status "
+                f"{code}), and they end with it. Another one loads the script."
             )
+            self._post(logs.error, text, "")
         for fork in forks:
             fork.lost(code)
         self._socket.close()
@@ -276,13 +312,3 @@ class _Fork:
                 os.killpg(self.pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
                 pass
-
-
-def _read(descriptor: int, lines: LineReader) -> bool:
-    """Log what has come; False if no more will."""
-    try:
-        data = os.read(descriptor, 65536)
-    except OSError:
-        return False
-    lines.data_received(data)
-    return bool(data)

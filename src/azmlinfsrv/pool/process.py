@@ -19,13 +19,14 @@ from typing import Protocol
 from azmlinfsrv.messages import Buffer, Response, Timings
 from azmlinfsrv.pool.call import Call
 from azmlinfsrv.pool.claims import Claims
-from azmlinfsrv.pool.lines import LineReader
+from azmlinfsrv.pool.lines import LineReader, relay
 from azmlinfsrv.pool.spawn import Child, Spawner
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker import frames
 from azmlinfsrv.worker.frames import (
     Answer,
     Failure,
+    Formatted,
     FrameReader,
     Interrupt,
     ProtocolError,
@@ -56,7 +57,7 @@ class Supervisor(Protocol):
     def process_ready(self, process: WorkerProcess, facts: bytes) -> None:
         """``init()`` has returned."""
 
-    def process_start_failed(self, process: WorkerProcess, report: str) -> None:
+    def process_start_failed(self, process: WorkerProcess, report: str, level: int) -> None:
         """The script cannot be served."""
 
     def process_has_room(self, process: WorkerProcess) -> None:
@@ -247,12 +248,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._grace = self._loop.call_later(grace_s, self._give_up, reason)
 
     def _give_up(self, reason: str) -> None:
-        logs.relay(
-            logs.ROOT,
-            logs.ERROR,
+        logs.error(
             f"run() did not stop when it was interrupted ({reason}); "
             f"its process {self.pid} is being replaced.",
-            os.getpid(),
             self.request_id(),
         )
         self.kill()
@@ -301,11 +299,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 self._has_finished = False
                 self._supervisor.process_has_room(self)
         except ProtocolError as error:
-            logs.relay(
-                logs.ROOT,
-                logs.ERROR,
+            logs.error(
                 f"The scoring process {self.pid} sent {error}; it is being replaced.",
-                os.getpid(),
                 self.request_id(),
             )
             self.kill()
@@ -324,14 +319,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
         if isinstance(header, Answer):
             self._take_answer(header, body)
         elif isinstance(header, Record):
-            logs.relay(
-                header.logger,
-                header.level,
-                str(body, "utf-8", "replace"),
-                self.pid,
-                self._request_id_of(header.call_id),
-                header.created_s,
-            )
+            relay(header, body, self.pid, self._request_id_of(header.call_id))
+        elif isinstance(header, Formatted):
+            logs.formatted(header.descriptor, str(body, "utf-8", "replace"))
         elif isinstance(header, StreamItem):
             call = self._current(header.call_id)
             if call is not None and call.stream is not None:
@@ -358,7 +348,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
             self._supervisor.process_ready(self, bytes(body))
         elif isinstance(header, StartFailed):
             self._drain_output()
-            self._supervisor.process_start_failed(self, str(body, "utf-8", "replace"))
+            self._supervisor.process_start_failed(self, str(body, "utf-8", "replace"), header.level)
 
     def _current(self, call_id: int) -> Call | None:
         """The call it computes, if that is the one it speaks of."""

@@ -25,6 +25,7 @@ from azmlinfsrv.pool.interface import Readiness
 from azmlinfsrv.pool.process import WorkerProcess
 from azmlinfsrv.pool.spawn import Spawner
 from azmlinfsrv.script.facts import ScriptFacts
+from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker.frames import Start
 
 _log = logging.getLogger("azmlinfsrv")
@@ -48,8 +49,9 @@ class ProcessPool:
         worker_count: How many processes.
         queue_size: How many calls may wait.
         grace_s: How long an interrupted run() has before its process is replaced.
-        cannot_start: Called once, with the report, if the script cannot be served at
-            first start; after that a process that cannot start is retried.
+        cannot_start: Called once, with the report, which is logged already, if the script
+            cannot be served at first start; after that a process that cannot start is
+            retried.
         spawner: Makes the processes.
     """
 
@@ -97,6 +99,7 @@ class ProcessPool:
 
     async def attach(self) -> None:
         """Connect what was launched to the running event loop."""
+        self._spawner.attach()
         for process in list(self._processes):
             await process.attach()
 
@@ -232,14 +235,14 @@ class ProcessPool:
         if process.pid != process.loader_pid:
             _log.info("Scoring process %d forked from %d", process.pid, process.loader_pid)
 
-    def process_start_failed(self, process: WorkerProcess, report: str) -> None:
+    def process_start_failed(self, process: WorkerProcess, report: str, level: int) -> None:
         """The script cannot be served, or not any more."""
         self._trouble = report.split("\n", 1)[0]
-        if self._facts is None and not self._is_stopping:
-            self._give_up(report)
+        if self._facts is None:
+            self._give_up(report, level)  # the first of several reports; the others are the same
         elif report != self._last_report:
             # Processes fail alike, and alike again when they are retried: once is enough.
-            _log.error("%s", report)
+            logs.report(report, level)
         self._last_report = report
 
     def process_has_room(self, process: WorkerProcess) -> None:
@@ -353,8 +356,9 @@ class ProcessPool:
         self._processes.add(process)
         return process
 
-    def _give_up(self, report: str) -> None:
+    def _give_up(self, report: str, level: int = logs.ERROR) -> None:
         if not self._is_stopping:
+            logs.report(report, level)
             self._is_stopping = True
             self._first_ready.set()
             self._refuse_the_rest()

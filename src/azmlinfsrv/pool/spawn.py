@@ -47,6 +47,9 @@ class Spawner(Protocol):
     def spawn(self) -> Child:
         """A new one, which waits for its `Start` frame."""
 
+    def attach(self) -> None:
+        """There is an event loop now, and it runs; everything is logged in its thread."""
+
     def close(self) -> None:
         """No more are needed, and all have ended; may block for a few seconds."""
 
@@ -61,6 +64,9 @@ class FreshInterpreters:
 
     def __init__(self, module: str = "main") -> None:
         self._boot = _BOOT.format(module)  # of `azmlinfsrv.worker`
+
+    def attach(self) -> None:
+        """See `Spawner`."""
 
     def close(self) -> None:
         """See `Spawner`."""

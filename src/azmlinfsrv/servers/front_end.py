@@ -13,6 +13,7 @@ from azmlinfsrv.app.application import Application, Policy
 from azmlinfsrv.pool.preloaded import Preloaded
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.pool.spawn import FreshInterpreters, Spawner
+from azmlinfsrv.script.loader import script_path
 from azmlinfsrv.settings import (
     Loaded,
     Settings,
@@ -20,6 +21,7 @@ from azmlinfsrv.settings import (
     removed_variables,
     script_environment,
 )
+from azmlinfsrv.telemetry.logs import FrontEndLogs
 from azmlinfsrv.worker.frames import Start
 from azmlinfsrv.worker.options import WorkerOptions
 
@@ -67,6 +69,16 @@ def _spawner(settings: Settings, start: Start) -> Spawner:
     return Preloaded(start)
 
 
+def build_logs(settings: Settings) -> FrontEndLogs:
+    """Logging of the front end; call in its own process, before anything is logged there."""
+    return FrontEndLogs(
+        settings.log_format,
+        settings.log_level,
+        settings.app_root,
+        script_path(settings.entry_script, settings.app_root),
+    )
+
+
 def build_application(settings: Settings, pool: ProcessPool) -> Application:
     """The application over a pool."""
     return Application(
@@ -77,6 +89,7 @@ def build_application(settings: Settings, pool: ProcessPool) -> Application:
             server_version=settings.server_version,
             cors_origins=settings.cors_origins or "",
             health_port=settings.health_port if settings.separate_health_endpoint else 0,
+            has_access_log=settings.access_log,
         ),
     )
 

@@ -25,11 +25,9 @@ from azmlinfsrv.adapters.asgi import AsgiApplication
 from azmlinfsrv.app import correlation
 from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
-from azmlinfsrv.servers.front_end import build_application, build_pool
+from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
 from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
-
-_log = logging.getLogger("azmlinfsrv")
 
 # Longer than the 60 s most proxies keep an idle connection to us: the proxy closes
 # first, and never sends a request into a connection that is just being closed.
@@ -42,7 +40,7 @@ _ARBITER_PATIENCE_S = 3
 
 def serve(loaded: Loaded, listeners: list[socket.socket]) -> int:
     """Serve until a signal ends it; returns the exit status."""
-    logs.configure_direct(loaded.settings.log_format)
+    logs.configure_direct(loaded.settings.log_format, loaded.settings.log_level)
     try:
         _Gunicorn(loaded, listeners).run()
     except SystemExit as stop:
@@ -111,7 +109,7 @@ class FrontEnd(UvicornWorker):
         loaded: Loaded = self.app.loaded
         self._loaded = loaded
         correlation.reseed()
-        self._logs = logs.FrontEndLogs(loaded.settings.log_format)
+        self._logs = build_logs(loaded.settings)
         self._pool = build_pool(loaded, self._cannot_start)
         self._pool.launch()
         super().init_process()
@@ -162,7 +160,6 @@ class FrontEnd(UvicornWorker):
 
     def _cannot_start(self, report: str) -> None:
         self._report = report
-        _log.error("%s", report)
         self._server.should_exit = True
 
 

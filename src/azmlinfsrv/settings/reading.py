@@ -109,7 +109,9 @@ class _Reader:
         lines = self._resolve_app_insights(values, origins)
         self._check_together(values, origins)
         if self._problems:
-            raise SettingsError(self._problems)
+            error = SettingsError(self._problems)
+            error.log_format = values["log_format"]
+            raise error
         self._notice_leftovers()
         return Loaded(
             settings=Settings(**values),

@@ -216,7 +216,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=_LONGEST_MS),
         Setting(
-            "Milliseconds one run() may take; 0 is no limit.",
+            "Milliseconds a call may take, counted from its arrival; 0 is no limit.",
             SCORING,
             flag="--scoring_timeout_ms",
             env=("SCORING_TIMEOUT_MS",),

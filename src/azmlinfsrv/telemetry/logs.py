@@ -1,83 +1,69 @@
-"""Log lines: their form (R6.1), their loggers (R6.2), and the one line a request (R6.6)."""
+"""Logging of the server's own processes: which loggers, where to, and how not to wait.
+
+The arbiter writes its few lines at once. The front end hands lines to a `Sink` for each
+of its two descriptors. As long as nobody has configured logging otherwise, the lines that
+come with every request are put together and handed over here without a
+`logging.LogRecord`; with a ``logging.json`` of the user's they take the ordinary way.
+
+Theory of the file: like `logging` itself, it holds one configuration a process, because a
+process has one standard output. It is set by `FrontEndLogs` and by nothing else.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import queue
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
-
-from azmlinfsrv.telemetry.sink import Sink
+from azmlinfsrv.messages import Request, Response
+from azmlinfsrv.telemetry.access import (
+    ACCESS_FORMAT,
+    RootAccessFilter,
+    access_atoms,
+    request_text,
+)
+from azmlinfsrv.telemetry.document import (
+    apply_document,
+    find_document,
+    foreign_names,
+    levels_of,
+    read_document,
+)
+from azmlinfsrv.telemetry.formats import Formatter, formatter_for
+from azmlinfsrv.telemetry.sink import Sink, SinkStream
 
 ROOT = "azmlinfsrv"
+ACCESS = "gunicorn.access"
+STDERR = "azmlinfsrv.stderr"
+CRITICAL = logging.CRITICAL
 ERROR = logging.ERROR
-_LEVEL_LETTERS = {10: "D", 20: "I", 30: "W", 40: "E", 50: "C"}
+WARNING = logging.WARNING
+INFO = logging.INFO
 
+# Records a handler of the user's may be behind, before the front end drops some.
+_DEFERRED_RECORDS = 10_000
 
-class LineFormatter(logging.Formatter):
-    """``2026-01-31 08:05:09,123 I [4711] azmlinfsrv - text``, UTC (R6.1).
-
-    A record that belongs to a request carries its id behind the text.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._second = -1
-        self._second_text = ""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
-        text = super().format(record)  # the message and its traceback, by the default "%(message)s"
-        request_id = getattr(record, "request_id", "")
-        suffix = f" (request {request_id})" if request_id else ""
-        return (
-            f"{self.stamp(record.created)} {record.levelname[:1]} [{record.process}] "
-            f"{record.name} - {text}{suffix}"
-        )
-
-    def stamp(self, created_s: float) -> str:
-        """Time of day with milliseconds; the text of a second is made once."""
-        second = int(created_s)
-        if second != self._second:
-            self._second_text = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
-            self._second = second
-        return f"{self._second_text},{int((created_s - second) * 1000):03d}"
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, pid, logger, message, request_id."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
-        entry: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
-            "level": record.levelname,
-            "pid": record.process,
-            "logger": record.name,
-            "message": super().format(record),
-        }
-        if request_id := getattr(record, "request_id", ""):
-            entry["request_id"] = request_id
-        return msgspec.json.encode(entry).decode()
+_ours = logging.getLogger(ROOT)
+_access = logging.getLogger(ACCESS)
 
 
 class SinkHandler(logging.Handler):
     """Hands formatted records to a `Sink`."""
 
-    def __init__(self, sink: Sink, formatter: logging.Formatter) -> None:
+    def __init__(self, sink: Sink, formatter: Formatter) -> None:
         super().__init__()
-        self.sink = sink
+        self._sink = sink
         self.setFormatter(formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
         try:
-            self.sink.write(self.format(record) + "\n")
+            self._sink.write(self.format(record) + "\n")
         except Exception:  # noqa: BLE001  # a wrong format string must not end a request
             self.handleError(record)
 
@@ -98,23 +84,72 @@ class DirectHandler(logging.Handler):
             pass  # nobody reads
 
 
-def formatter_for(log_format: str) -> logging.Formatter:
-    """The formatter the setting ``log_format`` names: ``text`` or ``json``."""
-    return JsonFormatter() if log_format == "json" else LineFormatter()
+class DeferredHandler(logging.Handler):
+    """Leaves a handler of the user's to a thread: files and sockets may be slow."""
+
+    def __init__(self, target: logging.Handler, thread: DeferredThread) -> None:
+        super().__init__(target.level)
+        self._target = target
+        self._thread = thread
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue one record."""
+        self._thread.put(self._target, record)
 
 
-def configure(make_handler: Callable[[int], logging.Handler]) -> None:
+class DeferredThread:
+    """Runs handlers one record after another; drops what it is too far behind with."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._dropped = 0
+        self._queue: queue.Queue[tuple[logging.Handler, logging.LogRecord] | None] = queue.Queue(
+            _DEFERRED_RECORDS
+        )
+        self._thread = threading.Thread(target=self._run, name="log handlers", daemon=True)
+        self._thread.start()
+
+    def put(self, target: logging.Handler, record: logging.LogRecord) -> None:
+        """Queue one record; never blocks."""
+        try:
+            self._queue.put_nowait((target, record))
+        except queue.Full:
+            self._dropped += 1
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Handle what is queued, for at most *timeout_s*."""
+        try:
+            self._queue.put(None, timeout=timeout_s)
+        except queue.Full:
+            return
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        reported = 0
+        while (item := self._queue.get()) is not None:
+            target, record = item
+            target.handle(record)
+            if self._dropped > reported:
+                count = self._dropped - reported
+                self._say(f"{count} log records were dropped: a handler of logging.json is slow.")
+                reported += count
+
+
+def configure(make_handler: Callable[[int], logging.Handler], level: str) -> None:
     """Set up the server's loggers: ours to stdout, Gunicorn's to stderr (R6.2).
 
     Args:
         make_handler: Given a file descriptor, the handler that writes there.
+        level: Lowest level that is logged.
     """
     sys.stdout.flush()
-    for name, descriptor in ((ROOT, 1), ("gunicorn.access", 1), ("gunicorn.error", 2)):
+    for name, descriptor in ((ROOT, 1), (ACCESS, 1), ("gunicorn.error", 2)):
         logger = logging.getLogger(name)
         logger.handlers = [make_handler(descriptor)]
         logger.propagate = False
-        logger.setLevel(logging.INFO)
+        logger.disabled = False
+        logger.setLevel(level)
+    _access.handlers[0].addFilter(RootAccessFilter())
 
 
 def silence_uvicorn() -> None:
@@ -126,51 +161,253 @@ def silence_uvicorn() -> None:
     logger.setLevel(logging.CRITICAL)
 
 
-def configure_direct(log_format: str) -> None:
+def configure_direct(log_format: str, log_level: str = "INFO") -> None:
     """Logging of the launcher and the arbiter."""
     formatter = formatter_for(log_format)
-    configure(lambda descriptor: DirectHandler(descriptor, formatter))
+    configure(lambda descriptor: DirectHandler(descriptor, formatter), log_level)
 
 
 class FrontEndLogs:
-    """Logging of the process that answers requests: never blocks it."""
+    """Logging of the process that answers requests: never blocks it.
 
-    def __init__(self, log_format: str) -> None:
-        formatter = formatter_for(log_format)
-        self._sinks: list[Sink] = []
+    Args:
+        log_format: ``text`` or ``json``.
+        log_level: Lowest level that is logged.
+        app_root: Where a ``logging.json`` is looked for; nowhere if empty.
+        script: The entry script, beside which it is looked for as well.
+    """
 
-        def make_handler(descriptor: int) -> logging.Handler:
-            self._sinks.append(Sink(descriptor))
-            return SinkHandler(self._sinks[-1], formatter)
+    def __init__(
+        self, log_format: str, log_level: str = "INFO", app_root: str = "", script: str = ""
+    ) -> None:
+        global _console
+        self._formatter = formatter_for(log_format)
+        self._is_json = log_format == "json"
+        self._level = log_level
+        self._pid = os.getpid()
+        self._sinks = {
+            descriptor: Sink(descriptor, form=lambda text: self._line(WARNING, text))
+            for descriptor in (1, 2)
+        }
+        self._deferred: DeferredThread | None = None
+        self._is_custom = False
+        self._configure()
+        _console = self
+        path = find_document(app_root, script) if app_root else ""
+        if path:
+            self._customise(path)
 
-        configure(make_handler)
-        self._handler = logging.getLogger(ROOT).handlers[0]
+    @property
+    def is_custom(self) -> bool:
+        """A document of the user's decides about the server's own records."""
+        return self._is_custom
+
+    def record(
+        self,
+        name: str,
+        level: int,
+        text: str,
+        pid: int = 0,
+        request_id: str = "",
+        created_s: float | None = None,
+        tail: str = "",
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write a record to standard output in the server's own form, whatever is configured.
+
+        Args:
+            pid: Whose it is; 0 for this process.
+            created_s: Seconds since the epoch; now, if None.
+        """
+        now_s = time.time() if created_s is None else created_s
+        line = self._formatter.line(
+            now_s, level, pid or self._pid, name, text, request_id, tail, extra
+        )
+        self._sinks[1].write(line + "\n")
+
+    def request(self, text: str, request_id: str, fields: Mapping[str, Any]) -> None:
+        """Write the line of a request; its id and its fields in JSON only, the text is fixed."""
+        if self._is_json:
+            self.record(ROOT, INFO, text, 0, request_id, None, "", fields)
+        else:
+            self.record(ROOT, INFO, text)
+
+    def formatted(self, descriptor: int, text: str) -> None:
+        """Write lines as they are."""
+        self._sinks[2 if descriptor == 2 else 1].write(text)
 
     def close(self) -> None:
         """Write what is held; a reader that has stalled gets a second, not more."""
-        for sink in self._sinks:
+        if self._deferred is not None:
+            self._deferred.close()
+        for sink in self._sinks.values():
             sink.close()
+
+    def _line(self, level: int, text: str) -> str:
+        return self._formatter.line(time.time(), level, self._pid, ROOT, text)
+
+    def _configure(self) -> None:
+        # A handler of its own for each logger: filters are a handler's.
+        configure(
+            lambda descriptor: SinkHandler(self._sinks[descriptor], self._formatter), self._level
+        )
+
+    def _customise(self, path: str) -> None:
+        """Apply the document to the server's own records, as far as that is safe.
+
+        A document that is wrong is reported by the scoring process, which applies it too.
+        """
+        try:
+            document = read_document(path)
+            foreign = list(foreign_names(document))
+            if foreign:
+                apply_document(levels_of(document))
+                _ours.info(
+                    "%s names %s: it is applied where the script runs. The server's own records "
+                    "take their levels from it, but keep their form, since what a script may "
+                    "bring along is not loaded where requests are answered.",
+                    path,
+                    foreign[0],
+                )
+                return
+            apply_document(document, SinkStream(self._sinks[1]), SinkStream(self._sinks[2]))
+        except Exception:  # noqa: BLE001  # whatever json and dictConfig say
+            self._configure()
+            return
+        silence_uvicorn()
+        self._is_custom = True
+        self._defer_handlers()
+
+    def _defer_handlers(self) -> None:
+        loggers = [logging.root, *logging.root.manager.loggerDict.values()]
+        for logger in loggers:
+            if isinstance(logger, logging.Logger):
+                logger.handlers = [self._deferred_handler(each) for each in logger.handlers]
+
+    def _deferred_handler(self, handler: logging.Handler) -> logging.Handler:
+        stream = getattr(handler, "stream", None)
+        if isinstance(handler, SinkHandler | DeferredHandler) or isinstance(stream, SinkStream):
+            return handler
+        if self._deferred is None:
+            self._deferred = DeferredThread(lambda text: self.record(ROOT, WARNING, text))
+        return DeferredHandler(handler, self._deferred)
+
+
+# Set by the front end; None in every other process, and in tests of the parts.
+_console: FrontEndLogs | None = None
 
 
 def relay(
-    name: str, level: int, text: str, pid: int, request_id: str, created_s: float | None = None
+    name: str,
+    level: int,
+    text: str,
+    pid: int,
+    request_id: str,
+    created_s: float | None = None,
+    tail: str = "",
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a record that came from a scoring process."""
-    logger = logging.getLogger(name)
-    ours = logging.getLogger(ROOT)
-    record = logging.LogRecord(name, level, "", 0, "%s", (text,), None)
-    record.process = pid
-    record.request_id = request_id
-    if created_s is not None:
-        record.created = created_s
-        record.msecs = (created_s - int(created_s)) * 1000
-    (logger if name == ROOT or name.startswith(ROOT + ".") else ours).handle(record)
+    """Write a record that a scoring process decided to write.
+
+    Its levels, filters and handlers were asked there; here it is only written.
+    """
+    if _console is None:
+        _handle(name, level, text, pid, request_id, created_s, tail, extra)
+    else:
+        _console.record(name, level, text, pid, request_id, created_s, tail, extra)
+
+
+def captured(name: str, text: str, pid: int, request_id: str) -> None:
+    """Log a line that a scoring process wrote to its standard output or error.
+
+    Nobody said how important it is. It counts as INFO; but standard error is where a
+    library says its last words, so the level does not hide that.
+    """
+    if name != STDERR and not logging.getLogger(name).isEnabledFor(INFO):
+        return
+    if _console is None or _console.is_custom:
+        _handle(name, INFO, text, pid, request_id)
+    else:
+        _console.record(name, INFO, text, pid, request_id)
+
+
+def formatted(descriptor: int, text: str) -> None:
+    """Write lines that a handler of the user's has formatted, as they are."""
+    if _console is not None:
+        _console.formatted(descriptor, text)
+    else:
+        stream = sys.stderr if descriptor == 2 else sys.stdout
+        stream.write(text)
+        stream.flush()
+
+
+def error(text: str, request_id: str) -> None:
+    """Log an error of this process that concerns one request."""
+    _handle(ROOT, ERROR, text, os.getpid(), request_id)
+
+
+def report(text: str, level: int = ERROR) -> None:
+    """Say why the script cannot be served; no configuration can hide that."""
+    if _console is None or (_ours.isEnabledFor(level) and _ours.hasHandlers()):
+        _ours.log(level, "%s", text)
+    else:
+        _console.record(ROOT, level, text)
 
 
 def request_line(
-    method: str, path: str, query: bytes, status: int, seconds: float, length: int | None
+    method: str,
+    path: str,
+    query: bytes,
+    status: int,
+    seconds: float,
+    length: int | None,
+    request_id: str = "",
 ) -> None:
     """The one line a request (R6.6); *length* is None for a stream."""
-    target = f"{path}?{query.decode('latin-1')}" if query else path
-    size = "N/A" if length is None else length
-    logging.getLogger(ROOT).info(f"{method} {target} {status} {seconds * 1000:.3f}ms {size}")
+    if not _ours.isEnabledFor(INFO):
+        return
+    text = request_text(method, path, query, status, seconds, length)
+    if _console is None or _console.is_custom:
+        _handle(ROOT, INFO, text, os.getpid(), "")
+    else:
+        fields = {
+            "method": method,
+            "path": path,
+            "status": status,
+            "duration_ms": round(seconds * 1000, 3),
+            "bytes": length,
+        }
+        _console.request(text, request_id, fields)
+
+
+def access_line(request: Request, response: Response, seconds: float) -> None:
+    """A line in the common access log format, for whatever was asked."""
+    if not _access.isEnabledFor(INFO):
+        return
+    atoms = access_atoms(request, response, seconds, time.time())
+    record = logging.LogRecord(ACCESS, INFO, "", 0, ACCESS_FORMAT, (atoms,), None)
+    _access.handle(record)
+
+
+def _handle(
+    name: str,
+    level: int,
+    text: str,
+    pid: int,
+    request_id: str,
+    created_s: float | None = None,
+    tail: str = "",
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """The ordinary way of a record, through whatever handlers there are."""
+    record = logging.LogRecord(name, level, "", 0, "%s", (text,), None)
+    record.process = pid
+    record.request_id = request_id
+    record.exc_text = tail or None
+    for key, value in (extra or {}).items():
+        record.__dict__.setdefault(key, value)
+    if created_s is not None:
+        record.created = created_s
+        record.msecs = (created_s - int(created_s)) * 1000
+    logger = logging.getLogger(name)
+    (logger if name == ROOT or name.startswith(ROOT + ".") else _ours).handle(record)

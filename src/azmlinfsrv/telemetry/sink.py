@@ -11,24 +11,40 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 # About 60,000 ordinary lines: enough for a reader that pauses, small beside the budget.
 _LIMIT_BYTES = 8 * 1024 * 1024
 # Lines of one burst go out in one system call; nobody notices this much delay in a log.
-_GATHER_S = 0.005
+# Under load it is also how often the thread asks for the interpreter: 50 times a second.
+_GATHER_S = 0.02
 
 
 class Sink:
     """Writes text to a file descriptor from a thread of its own.
 
     The thread starts with the first line: it would not survive a fork.
+
+    Args:
+        descriptor: Where to.
+        limit_bytes: Most that is held.
+        form: Makes a log line of what the sink itself has to say.
     """
 
-    def __init__(self, descriptor: int, limit_bytes: int = _LIMIT_BYTES) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        limit_bytes: int = _LIMIT_BYTES,
+        form: Callable[[str], str] = str,
+    ) -> None:
         self._descriptor = descriptor
         self._limit_bytes = limit_bytes
+        self._form = form
         self._lines: deque[str] = deque()
-        self._held_bytes = 0
+        # Each is changed on one side only: one counter for both would lose counts when
+        # two threads change it at once, until nothing seems to fit any more.
+        self._taken_bytes = 0
+        self._written_bytes = 0
         self._dropped = 0
         self._wake = threading.Event()
         self._closing = False
@@ -42,10 +58,11 @@ class Sink:
 
     def write(self, line: str) -> None:
         """Take one line, with its line end; never blocks, never raises."""
-        if self._held_bytes + len(line) > self._limit_bytes:
+        size = len(line)
+        if self._taken_bytes - self._written_bytes + size > self._limit_bytes:
             self._dropped += 1
             return
-        self._held_bytes += len(line)
+        self._taken_bytes += size
         self._lines.append(line)
         if not self._wake.is_set():
             self._wake.set()
@@ -74,11 +91,13 @@ class Sink:
             self._wake.clear()
             count = len(self._lines)
             text = "".join(self._lines.popleft() for _ in range(count))
+            size = len(text)
             if self._dropped > reported:
-                text += f"{self._dropped - reported} log lines were dropped: the reader is slow.\n"
-                reported = self._dropped
+                count = self._dropped - reported
+                text += self._form(f"{count} log lines were dropped: the reader is slow.") + "\n"
+                reported += count
             self._write_all(text.encode("utf-8", "backslashreplace"))
-            self._held_bytes -= min(self._held_bytes, len(text))
+            self._written_bytes += size
             if closing and not self._lines:
                 return
 
@@ -92,3 +111,18 @@ class Sink:
             except OSError:  # closed, or the reader has gone: there is nobody to tell
                 self._dropped += view.tobytes().count(b"\n")
                 return
+
+
+class SinkStream:
+    """A `Sink` as the text stream of a `logging.StreamHandler`."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def write(self, text: str) -> int:
+        """Take one formatted record with its end."""
+        self._sink.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """The sink decides when."""

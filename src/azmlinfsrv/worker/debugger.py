@@ -10,6 +10,7 @@ import contextlib
 import io
 import logging
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 _log = logging.getLogger("azmlinfsrv")
@@ -19,15 +20,18 @@ class NoDebugger(Exception):
     """There is none to wait for; the text says why, and what to do."""
 
 
-def wait_for_debugger(port: int) -> None:
+def wait_for_debugger(port: int, say: Callable[[str], None]) -> None:
     """Connect to the debugger that listens on *port* here, and wait until it is set up.
 
+    Args:
+        port: On the loopback interface.
+        say: Writes a line to standard output.
     Raises:
         NoDebugger: debugpy is not installed, or nobody listens.
     """
     # To the letter: R8.1.
-    _say("!! Starting the inference server in DEBUGGING mode because AZUREML_DEBUG_PORT is set.")
-    _say("!! This environment variable should not be set in a production environment.")
+    say("!! Starting the inference server in DEBUGGING mode because AZUREML_DEBUG_PORT is set.")
+    say("!! This environment variable should not be set in a production environment.")
     hush = _Hush(sys.stderr)
     with contextlib.redirect_stderr(hush):
         try:
@@ -35,12 +39,12 @@ def wait_for_debugger(port: int) -> None:
         except ModuleNotFoundError as error:
             if error.name != "debugpy":
                 raise
-            _say("** Cannot connect to a debugger because debugpy is not installed.")
+            say("** Cannot connect to a debugger because debugpy is not installed.")
             raise NoDebugger(
                 "AZUREML_DEBUG_PORT is set, but debugpy is not installed. Install it "
                 "(pip install debugpy), or unset AZUREML_DEBUG_PORT."
             ) from error
-        _say(f"** Connecting to debugger at port {port}...")
+        say(f"** Connecting to debugger at port {port}...")
         try:
             debugpy.connect(("127.0.0.1", port))
         except OSError as error:
@@ -52,11 +56,6 @@ def wait_for_debugger(port: int) -> None:
     hush.is_on = False
     debugpy.wait_for_client()
     _log.info("Scoring has no time limit, since a debugger is configured.")
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 class _Hush(io.TextIOBase):

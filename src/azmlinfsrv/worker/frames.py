@@ -104,7 +104,12 @@ class Ready(Struct, tag=1, array_like=True):
 
 
 class StartFailed(Struct, tag=2, array_like=True):
-    """The script cannot be served; the body is the report, UTF-8. The process ends."""
+    """The script cannot be served; the body is the report, UTF-8. The process ends.
+
+    `level` is the logging level of the report.
+    """
+
+    level: int = 40
 
 
 class Answer(Struct, tag=3, array_like=True, gc=False):
@@ -155,16 +160,29 @@ class StreamEnd(Struct, tag=7, array_like=True):
     has_output: bool = False
 
 
-class Record(Struct, tag=8, array_like=True, gc=False):
+class Record(Struct, tag=8, array_like=True):
     """A log record of the worker; the body is its text, UTF-8.
 
-    `call_id` is 0 outside a call; `created_s` is seconds since the epoch.
+    `call_id` is 0 outside a call; `created_s` is seconds since the epoch; the last
+    `tail_bytes` of the body are the exception and the stack; `extra` is what the script
+    passed with ``extra={...}``, if the log format shows it.
     """
 
     call_id: int
     logger: str
     level: int
     created_s: float
+    tail_bytes: int = 0
+    extra: dict[str, Any] | None = None
+
+
+class Formatted(Struct, tag=10, array_like=True, gc=False):
+    """The body is a line that a handler of the script's has formatted, with its end, UTF-8.
+
+    It goes to the front end's own standard output (`descriptor` 1) or error (2) as it is.
+    """
+
+    descriptor: int
 
 
 class Skipped(Struct, tag=9, array_like=True):
@@ -186,7 +204,7 @@ class Fork(Struct, tag=6, array_like=True):
     number: int
 
 
-class ForkEnded(Struct, tag=10, array_like=True):
+class ForkEnded(Struct, tag=11, array_like=True):
     """A worker has ended: its exit status, or minus the signal's number."""
 
     number: int
@@ -194,11 +212,20 @@ class ForkEnded(Struct, tag=10, array_like=True):
 
 
 ToTemplate = Start | Fork
-FromTemplate = Record | ForkEnded
+FromTemplate = Record | Formatted | ForkEnded
 
 ToWorker = Start | Score | Interrupt | Credit | Cancel
 ToFrontEnd = (
-    Ready | StartFailed | Answer | Failure | StreamStart | StreamItem | StreamEnd | Record | Skipped
+    Ready
+    | StartFailed
+    | Answer
+    | Failure
+    | StreamStart
+    | StreamItem
+    | StreamEnd
+    | Record
+    | Skipped
+    | Formatted
 )
 
 M = TypeVar("M")

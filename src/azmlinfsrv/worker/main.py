@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NoReturn
 
 import msgspec
@@ -32,12 +32,15 @@ from azmlinfsrv.script.location import Surroundings
 from azmlinfsrv.script.model_directory import tree
 from azmlinfsrv.script.scorer import ScriptScorer
 from azmlinfsrv.script.swagger import build_documents
+from azmlinfsrv.telemetry.document import apply_document, find_document, read_document
+from azmlinfsrv.telemetry.formats import escape
 from azmlinfsrv.worker.channel import Channel, Closed
 from azmlinfsrv.worker.frames import (
     Answer,
     Cancel,
     Credit,
     Failure,
+    Formatted,
     Interrupt,
     Ready,
     Score,
@@ -51,7 +54,13 @@ from azmlinfsrv.worker.frames import (
 )
 from azmlinfsrv.worker.interrupts import Interrupts
 from azmlinfsrv.worker.options import WorkerOptions
-from azmlinfsrv.worker.output import FrameHandler, Printer, configure_logging, write_lines_at_once
+from azmlinfsrv.worker.output import (
+    FrameHandler,
+    FrameStream,
+    Printer,
+    configure_logging,
+    write_lines_at_once,
+)
 
 START_FAILED = 3  # the exit status; the front end has the report already
 
@@ -63,22 +72,30 @@ STREAM_WINDOW_BYTES = 256 * 1024
 
 _log = logging.getLogger("azmlinfsrv")
 _script_log = logging.getLogger("azmlinfsrv.user_script")
+_trace_log = logging.getLogger("azmlinfsrv.trace")
 
 
 class Unusable(Exception):
     """The script cannot be served; the text is the report.
 
+    Args:
+        report: What is shown to the user.
+        level: Logging level of the report.
     Attributes:
         listing: The files of the model directory, to be logged after the report (R3.9).
     """
 
-    listing = ""
+    def __init__(self, report: str, level: int = logging.ERROR) -> None:
+        super().__init__(report)
+        self._level = level
+        self.listing: Iterable[str] | None = None
 
     def tell(self, send: Callable[[ToFrontEnd, Buffer], None]) -> None:
         """Send the report to the front end, then log what belongs to it."""
-        send(StartFailed(), str(self).encode("utf-8", "backslashreplace"))
-        if self.listing:
-            _script_log.info("Model Directory Contents:\n%s", self.listing)
+        send(StartFailed(self._level), str(self).encode("utf-8", "backslashreplace"))
+        if self.listing is not None:
+            for line in ("Model Directory Contents:", *self.listing):
+                _log.info("%s", line)
 
 
 class LoadedScript(Struct, frozen=True):
@@ -153,12 +170,13 @@ class Worker:
             Unusable: it cannot be served; the text is the report.
         """
         self._prepare(start)
+        self._start_logging()
         if self._options.debug_port:
             # 100 ms and 20 MB that nobody else needs.
             from azmlinfsrv.worker.debugger import NoDebugger, wait_for_debugger
 
             try:
-                wait_for_debugger(self._options.debug_port)
+                wait_for_debugger(self._options.debug_port, self._say)
             except NoDebugger as error:
                 raise Unusable(str(error)) from error
         return self._start_script()
@@ -191,12 +209,47 @@ class Worker:
         add_import_paths(self._where.script, self._options.app_root, self._options.source_dir)
         write_lines_at_once()
         faulthandler.enable()  # a crash in C code says where, on standard error (R8.10)
-        handler = FrameHandler(self._channel, lambda: self._call_id)
-        configure_logging(handler, self._options.log_level)
-        self._printer.install()
         # The terminal's Ctrl-C is the front end's business.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._interrupts.install()
+
+    def _start_logging(self) -> None:
+        """Logging as the settings and a ``logging.json`` say, and the first records (R6.5)."""
+        options = self._options
+        is_json = options.log_format == "json"
+        handler = FrameHandler(self._channel, lambda: self._call_id, with_extra=is_json)
+        configure_logging(handler, options.log_level)
+        path = find_document(options.app_root, self._where.script)
+        if path:
+            stdout, stderr = FrameStream(self._channel, 1), FrameStream(self._channel, 2)
+            try:
+                apply_document(read_document(path), stdout, stderr)
+            except Exception as error:  # it may name anything of theirs
+                raise self._unusable_document(path) from error
+            _log.info("Loaded logging config from %s", path)
+        self._say("Initializing logger")
+        self._printer.install()
+        model_dir = options.model_dir
+        if model_dir and not os.path.exists(model_dir):
+            # Without telemetry nothing else needs it: no word if it is not set (D31).
+            _trace_log.warning("Model directory is not set or does not exist: %s", model_dir)
+
+    def _say(self, line: str) -> None:
+        """Write a line without a prefix, as R6.4 and R8.1 have it; in JSON a record."""
+        if self._options.log_format == "json":
+            _log.info("%s", line)
+        else:
+            self._channel.send(Formatted(1), f"{line}\n".encode())
+
+    def _unusable_document(self, path: str) -> Unusable:
+        import traceback  # only needed when something is wrong
+
+        # The opening is literal: log queries match it (R6.9).
+        return Unusable(
+            f"Invalid config file!: {traceback.format_exc()}"
+            f"The file is {path}. Its form is that of Python's logging.config.dictConfig.",
+            logging.CRITICAL,
+        )
 
     def _start_script(self) -> LoadedScript:
         options = self._options
@@ -217,7 +270,7 @@ class Worker:
             self._printer.finish_line()
             unusable = self._unusable("User's init function failed", error)
             if os.path.exists(options.model_dir):
-                unusable.listing = "\n".join(tree(options.model_dir))
+                unusable.listing = tree(options.model_dir)
             raise unusable from error
         self._printer.finish_line()
         _script_log.info("Users's init has completed successfully")
@@ -265,7 +318,7 @@ class Worker:
         except Closed:
             raise
         except BaseException as error:  # noqa: BLE001  # ours, not the script's: never lose a call
-            _log.error("Encountered Exception: %s", self._traceback_of(error))
+            self._log_exception(error)
             self._fail(ScoringFailed(INTERNAL))
         finally:
             self._call_id = 0
@@ -323,12 +376,19 @@ class Worker:
         if not isinstance(error, ScoringFailed):
             return  # the client's mistake; the answer says it all
         kinds = [value for name, value in call.headers if name == b"content-type"]
-        _log.error(
-            "Encountered Exception: %s\nThe request's body: %d bytes, content type %s",
-            self._traceback_of(error.__cause__ or error),
-            len(body),
-            kinds[0].decode("latin-1") if kinds else "not given",
+        kind = escape(kinds[0].decode("latin-1")) if kinds else "not given"
+        self._log_exception(
+            error.__cause__ or error,
+            f"\nThe request's body: {len(body)} bytes, content type {kind}",
         )
+
+    def _log_exception(self, error: BaseException, facts: str = "") -> None:
+        text = self._traceback_of(error)
+        if self._options.log_format == "json":
+            name = type(error).__name__
+            _log.error("Encountered Exception: %s%s", name, facts, extra={"exception": text})
+        else:
+            _log.error("Encountered Exception: %s%s", text, facts)
 
     # --- streams ------------------------------------------------------------------------
 
@@ -348,7 +408,7 @@ class Worker:
         except Closed:
             raise
         except BaseException as error:  # noqa: BLE001  # their generator: anything can come out
-            _log.error("Encountered Exception: %s", self._traceback_of(error))
+            self._log_exception(error)
         finally:
             self._close_items(call_id, items)
         self._printer.finish_line()
@@ -387,7 +447,7 @@ class Worker:
         try:
             close()
         except BaseException as error:  # noqa: BLE001  # their `finally:` block
-            _log.error("Encountered Exception: %s", self._traceback_of(error))
+            self._log_exception(error)
         finally:
             self._interrupts.leave()
 

@@ -20,6 +20,7 @@ class WorkerOptions(Struct, frozen=True):
     source_dir: str
     model_dir: str
     log_level: str
+    log_format: str
     nan: NaN
     service_name: str
     service_version: str
@@ -38,6 +39,7 @@ class WorkerOptions(Struct, frozen=True):
             source_dir=settings.source_dir or "",
             model_dir=settings.model_dir or "",
             log_level=settings.log_level,
+            log_format=settings.log_format,
             nan=settings.nan,
             service_name=settings.service_name,
             service_version=settings.service_version,

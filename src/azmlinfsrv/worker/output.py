@@ -18,33 +18,73 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from azmlinfsrv.telemetry.formats import extra_of, split_text
 from azmlinfsrv.worker.channel import Channel, Closed
-from azmlinfsrv.worker.frames import Record
+from azmlinfsrv.worker.frames import Formatted, Record
 
 PRINT_LOGGER = "azmlinfsrv.print"
 
 
 class FrameHandler(logging.Handler):
-    """Sends records to the front end, which formats and writes them."""
+    """Sends records to the front end, which formats and writes them.
 
-    def __init__(self, channel: Channel, current_call: Callable[[], int]) -> None:
+    Args:
+        channel: To the front end.
+        current_call: The id of the call at hand, 0 between calls.
+        with_extra: Whether the log format shows what is passed with ``extra={...}``.
+    """
+
+    def __init__(
+        self, channel: Channel, current_call: Callable[[], int], *, with_extra: bool = False
+    ) -> None:
         super().__init__(logging.NOTSET)
         self._channel = channel
         self._current_call = current_call
-        self._formatter = logging.Formatter("%(message)s")
+        self._with_extra = with_extra
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one record; its message includes the traceback, if any."""
+        """Send one record."""
         try:
-            text = self._formatter.format(record)
+            text, tail = split_text(record)
         except Exception:  # noqa: BLE001  # a wrong format string is the script's, as in logging itself
             self.handleError(record)
             return
-        header = Record(self._current_call(), record.name, record.levelno, record.created)
+        tail_bytes = tail.encode("utf-8", "backslashreplace")
+        header = Record(
+            self._current_call(),
+            record.name,
+            record.levelno,
+            record.created,
+            len(tail_bytes),
+            extra_of(record) if self._with_extra else None,
+        )
         try:
-            self._channel.send(header, text.encode("utf-8", "backslashreplace"))
+            self._channel.send(header, text.encode("utf-8", "backslashreplace") + tail_bytes)
         except Closed:
             pass
+
+
+class FrameStream:
+    """Standard output or error for the handlers of a ``logging.json``.
+
+    What they write is formatted already: the front end passes it on as it is. The pipes
+    would make each line a record once more.
+    """
+
+    def __init__(self, channel: Channel, descriptor: int) -> None:
+        self._channel = channel
+        self._header = Formatted(descriptor)
+
+    def write(self, text: str) -> int:
+        """Send one formatted record with its end."""
+        try:
+            self._channel.send(self._header, text.encode("utf-8", "backslashreplace"))
+        except Closed:
+            pass
+        return len(text)
+
+    def flush(self) -> None:
+        """A frame is sent at once."""
 
 
 class RootHandler(logging.Handler):
@@ -84,11 +124,11 @@ class RootHandler(logging.Handler):
 
 
 def configure_logging(handler: logging.Handler, level: str) -> None:
-    """Send the server's and the script's records to *handler*."""
+    """Send the server's and the script's records to *handler*, from *level* on."""
     ours = logging.getLogger("azmlinfsrv")
     ours.handlers = [handler]
     ours.propagate = False
-    ours.setLevel(logging.INFO)
+    ours.setLevel(level)
     RootHandler(handler).install(level)
 
 

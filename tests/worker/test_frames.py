@@ -56,7 +56,7 @@ TO_WORKER: list[ToWorker] = [
     Cancel(2**62),
 ]
 TO_FRONT_END: list[ToFrontEnd] = [
-    Ready(),
+    Ready(7),
     StartFailed(),
     Answer(1, 200, [(b"Content-Type", b"text/plain")], "", Timings(0.1, 0.2, 0.3), True),
     Answer(1, 200, [], "I'm a teapot", None),

@@ -1,4 +1,4 @@
-"""What a scoring process writes to its standard output and error, a line at a time."""
+"""What a scoring process logs, and writes to its standard output and error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import sys
 import threading
 from typing import Protocol
 
+from azmlinfsrv.messages import Buffer
 from azmlinfsrv.telemetry import logs
+from azmlinfsrv.worker.frames import Record
 
 # A longer line is cut into pieces: memory is bounded whatever a script writes.
 _LINE_BYTES = 64 * 1024
@@ -52,7 +54,7 @@ def line_reader(logger: str, descriptor: int, writer: Writer) -> LineReader:
     return PipeReader(logger, descriptor, writer)
 
 
-class _Lines:
+class Lines:
     """Splits what comes into lines, and logs them."""
 
     def __init__(self, logger: str, writer: Writer) -> None:
@@ -98,7 +100,7 @@ class ThreadReader:
 
     def __init__(self, logger: str, descriptor: int, writer: Writer) -> None:
         self._descriptor = descriptor
-        self._lines = _Lines(logger, writer)
+        self._lines = Lines(logger, writer)
 
     async def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """See `LineReader`."""
@@ -131,7 +133,7 @@ class PipeReader(asyncio.Protocol):
 
     def __init__(self, logger: str, descriptor: int, writer: Writer) -> None:
         self._descriptor = descriptor
-        self._lines = _Lines(logger, writer)
+        self._lines = Lines(logger, writer)
         self._transport: asyncio.BaseTransport | None = None
         self._is_closed = False
 
@@ -192,3 +194,18 @@ def _waiting_bytes(descriptor: int) -> int:
         return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0"), sys.byteorder)
     except OSError:
         return 0
+
+
+def relay(record: Record, body: Buffer, pid: int, request_id: str) -> None:
+    """Write a log record that a process has sent."""
+    end = max(0, len(body) - record.tail_bytes)
+    logs.relay(
+        record.logger,
+        record.level,
+        str(body[:end], "utf-8", "replace"),
+        pid,
+        request_id,
+        record.created_s,
+        str(body[end:], "utf-8", "replace"),
+        record.extra,
+    )

@@ -31,8 +31,11 @@ _GREETING_S = 2.0
 class LoopbackInterpreters:
     """Every process is a new interpreter that connects back (see `pool.spawn.Spawner`)."""
 
+    def attach(self) -> None:
+        """See `Spawner`."""
+
     def close(self) -> None:
-        """Nothing is kept."""
+        """See `Spawner`; nothing is kept."""
 
     def spawn(self) -> LoopbackChild:
         """A new one; `accept` waits for its connection."""

@@ -19,7 +19,7 @@ from typing import Protocol
 from azmlinfsrv.messages import Buffer, Response, Timings
 from azmlinfsrv.pool.call import Call
 from azmlinfsrv.pool.claims import Claims
-from azmlinfsrv.pool.lines import LineReader, line_reader
+from azmlinfsrv.pool.lines import LineReader, line_reader, relay
 from azmlinfsrv.pool.loopback import LoopbackChild
 from azmlinfsrv.pool.spawn import Child, Spawner
 from azmlinfsrv.telemetry import logs
@@ -106,6 +106,11 @@ class WorkerProcess(asyncio.BufferedProtocol):
     def pid(self) -> int:
         """Process id, 0 before it was launched."""
         return self._child.pid if self._child is not None else 0
+
+    @property
+    def loader_pid(self) -> int:
+        """The process that loaded its script: itself, or what it was forked from."""
+        return self._child.loader_pid if self._child is not None else 0
 
     @property
     def call(self) -> Call | None:
@@ -354,17 +359,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         if isinstance(header, Answer):
             self._take_answer(header, body)
         elif isinstance(header, Record):
-            end = max(0, len(body) - header.tail_bytes)
-            logs.relay(
-                header.logger,
-                header.level,
-                str(body[:end], "utf-8", "replace"),
-                self.pid,
-                self._request_id_of(header.call_id),
-                header.created_s,
-                str(body[end:], "utf-8", "replace"),
-                header.extra,
-            )
+            relay(header, body, self.pid, self._request_id_of(header.call_id))
         elif isinstance(header, Formatted):
             logs.formatted(header.descriptor, str(body, "utf-8", "replace"))
         elif isinstance(header, StreamItem):
@@ -388,6 +383,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 self._has_finished = True
         elif isinstance(header, Ready):
             self.is_ready = True
+            if self._child is not None:
+                self._child.started(header.pid)
             self._supervisor.process_ready(self, bytes(body))
         elif isinstance(header, StartFailed):
             self._drain_output()

@@ -83,6 +83,8 @@ class ProcessPool:
         self._last_id = 0
         self._facts: ScriptFacts | None = None
         self._first_ready = asyncio.Event()
+        self._announced_pid = 0
+        self._last_report = ""
         self._failed_starts = 0
         self._trouble = ""
         self._is_stopping = False
@@ -101,6 +103,7 @@ class ProcessPool:
 
     async def attach(self) -> None:
         """Connect what was launched to the running event loop."""
+        self._spawner.attach()
         for process in list(self._processes):
             await process.attach()
 
@@ -126,6 +129,7 @@ class ProcessPool:
             for process in processes:
                 process.kill()
             await asyncio.gather(*(p.gone() for p in processes))
+        await asyncio.to_thread(self._spawner.close)
 
     # --- the interface ------------------------------------------------------------------
 
@@ -235,8 +239,17 @@ class ProcessPool:
         self._failed_starts = 0
         self._trouble = ""
         self._first_ready.set()
-        _log.info("Worker with pid %d ready for serving traffic", process.pid)
+        self._last_report = ""
+        self._announce(process)
         self.process_has_room(process)
+
+    def _announce(self, process: WorkerProcess) -> None:
+        if process.loader_pid != self._announced_pid:
+            # R8.3: one line for all that are forked from one process.
+            self._announced_pid = process.loader_pid
+            _log.info("Worker with pid %d ready for serving traffic", process.loader_pid)
+        if process.pid != process.loader_pid:
+            _log.info("Scoring process %d forked from %d", process.pid, process.loader_pid)
 
     def process_start_failed(self, process: WorkerProcess, report: str, level: int) -> None:
         """The script cannot be served, or not any more."""
@@ -244,9 +257,11 @@ class ProcessPool:
         if self._is_stopping:
             return  # the others fail alike, or nobody waits for it any more
         if self._facts is None:
-            self._give_up(report, level)
-        else:
+            self._give_up(report, level)  # the first of several reports; the others are the same
+        elif report != self._last_report:
+            # Processes fail alike, and alike again when they are retried: once is enough.
             logs.report(report, level)
+        self._last_report = report
 
     def process_has_room(self, process: WorkerProcess) -> None:
         """Give it the oldest calls that somebody still waits for."""

@@ -10,7 +10,7 @@ import sys
 from typing import Protocol
 
 # Nothing of the current directory may stand in for what the worker imports.
-_BOOT = "import sys; del sys.path[0]; from azmlinfsrv.worker.main import main; sys.exit(main())"
+_BOOT = "import sys; del sys.path[0]; from azmlinfsrv.worker.{} import main; sys.exit(main())"
 
 
 class Child(Protocol):
@@ -20,11 +20,16 @@ class Child(Protocol):
         pid: Process id.
         socket: Connected to the process; frames go over it. Blocking when handed over.
         output: Read ends of its standard output and standard error.
+        loader_pid: The process that loaded the script: itself, or what it was forked from.
     """
 
     pid: int
+    loader_pid: int
     socket: socket.socket
     output: tuple[int, int]
+
+    def started(self, pid: int) -> None:
+        """It says that it is ready, and its process id."""
 
     def wait(self) -> int:
         """Block until it has ended; its exit status, or minus the signal's number."""
@@ -42,6 +47,12 @@ class Spawner(Protocol):
     def spawn(self) -> Child:
         """A new one, which waits for its `Start` frame."""
 
+    def attach(self) -> None:
+        """There is an event loop now, and it runs; everything is logged in its thread."""
+
+    def close(self) -> None:
+        """No more are needed, and all have ended; may block for a few seconds."""
+
 
 class FreshInterpreters:
     """Every process is a new interpreter.
@@ -51,13 +62,22 @@ class FreshInterpreters:
     it started can be ended with it.
     """
 
+    def __init__(self, module: str = "main") -> None:
+        self._boot = _BOOT.format(module)  # of `azmlinfsrv.worker`
+
+    def attach(self) -> None:
+        """See `Spawner`."""
+
+    def close(self) -> None:
+        """See `Spawner`."""
+
     def spawn(self) -> Child:
         """See `Spawner`."""
         ours, theirs = socket.socketpair()
         output, errors = os.pipe(), os.pipe()
         try:
             popen = subprocess.Popen(
-                [sys.executable, "-c", _BOOT],
+                [sys.executable, "-c", self._boot],
                 stdin=theirs.fileno(),
                 stdout=output[1],
                 stderr=errors[1],
@@ -80,9 +100,12 @@ class _Interpreter:
         self, popen: subprocess.Popen[bytes], connection: socket.socket, output: tuple[int, int]
     ) -> None:
         self._popen = popen
-        self.pid = popen.pid
+        self.pid = self.loader_pid = popen.pid
         self.socket = connection
         self.output = output
+
+    def started(self, pid: int) -> None:
+        pass  # known already
 
     def wait(self) -> int:
         return self._popen.wait()

@@ -37,6 +37,8 @@ class ScriptScorer:
         self._where = where
         self._nan = nan
         self._loop: AbstractEventLoop | None = None
+        self._has_waited = False
+        self._inherited: AbstractEventLoop | None = None  # of the process it was forked from
         self._uses_flask = False
 
     def init(self) -> None:
@@ -47,6 +49,20 @@ class ScriptScorer:
         self._finish(self._script.init())
         # R8.8: flask.request works in every mode; scripts without it pay nothing.
         self._uses_flask = self._contract.mode == "raw" or raw.uses_flask(self._script.module)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the script has waited for something in the event loop."""
+        return self._has_waited
+
+    def forked(self) -> None:
+        """Take up work in a fork, with an event loop of its own.
+
+        The old one is left alone: its selector is shared with the parent.
+        """
+        self._inherited, self._loop = self._loop, None
+        if self._inherited is not None:
+            self._event_loop()
 
     def score(self, request: Request) -> Response:
         """Answer one call.
@@ -139,6 +155,7 @@ class ScriptScorer:
         import asyncio  # 10 ms and 5 MB that most scripts do not need
 
         loop = self._event_loop()
+        self._has_waited = True
         try:
             return loop.run_until_complete(coroutine)
         except Interruption:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -10,8 +11,9 @@ import msgspec
 
 from azmlinfsrv.app.application import Application, Policy
 from azmlinfsrv.pool.loopback import LoopbackInterpreters
+from azmlinfsrv.pool.preloaded import Preloaded
 from azmlinfsrv.pool.process_pool import ProcessPool
-from azmlinfsrv.pool.spawn import FreshInterpreters
+from azmlinfsrv.pool.spawn import FreshInterpreters, Spawner
 from azmlinfsrv.script.loader import script_path
 from azmlinfsrv.settings import (
     Loaded,
@@ -23,6 +25,8 @@ from azmlinfsrv.settings import (
 from azmlinfsrv.telemetry.logs import FrontEndLogs
 from azmlinfsrv.worker.frames import Start
 from azmlinfsrv.worker.options import WorkerOptions
+
+_log = logging.getLogger("azmlinfsrv")
 
 
 def build_pool(loaded: Loaded, cannot_start: Callable[[str], None]) -> ProcessPool:
@@ -44,8 +48,30 @@ def build_pool(loaded: Loaded, cannot_start: Callable[[str], None]) -> ProcessPo
         queue_size=settings.queue_size,
         grace_s=settings.interrupt_grace_s,
         cannot_start=cannot_start,
-        spawner=LoopbackInterpreters() if sys.platform == "win32" else FreshInterpreters(),
+        spawner=_spawner(settings, start),
     )
+
+
+def _spawner(settings: Settings, start: Start) -> Spawner:
+    if settings.debug_port and settings.worker_count > 1:
+        _log.warning(
+            "A debugger is configured, and only one of the %d scoring processes stops at "
+            "breakpoints. Use --worker_count 1.",
+            settings.worker_count,
+        )
+    if not settings.worker_preload:
+        return _fresh()
+    if not hasattr(os, "fork"):
+        _log.warning("WORKER_PRELOAD is ignored: this platform cannot fork processes.")
+        return _fresh()
+    if settings.debug_port:
+        _log.warning("WORKER_PRELOAD is ignored while a debugger is configured: it cannot follow.")
+        return _fresh()
+    return Preloaded(start)
+
+
+def _fresh() -> Spawner:
+    return LoopbackInterpreters() if sys.platform == "win32" else FreshInterpreters()
 
 
 def build_logs(settings: Settings) -> FrontEndLogs:
@@ -76,8 +102,11 @@ def build_application(settings: Settings, pool: ProcessPool) -> Application:
 def call_limit_s(settings: Settings) -> float:
     """Seconds a call may take, 0.0 for no limit.
 
-    ``WORKER_TIMEOUT`` caps it only if it was set (section 0, R3.42).
+    ``WORKER_TIMEOUT`` caps it only if it was set (section 0, R3.42). With a debugger
+    there is none: a call may stand at a breakpoint.
     """
+    if settings.debug_port:
+        return 0.0
     limits = [settings.scoring_timeout_ms / 1000]
     if settings.worker_timeout_s is not None:
         limits.append(settings.worker_timeout_s)

@@ -11,7 +11,15 @@ from collections.abc import Callable
 
 from azmlinfsrv.messages import Buffer
 from azmlinfsrv.worker import frames
-from azmlinfsrv.worker.frames import FrameReader, Score, Start, ToFrontEnd, ToWorker, pack
+from azmlinfsrv.worker.frames import (
+    ForkEnded,
+    FrameReader,
+    Score,
+    Start,
+    ToFrontEnd,
+    ToWorker,
+    pack,
+)
 
 
 class Closed(Exception):
@@ -29,6 +37,13 @@ class Channel:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew: in a fork, whose descriptor leads elsewhere than its parent's.
+
+        Locks held by threads that were not forked are let go of, too.
+        """
         self._reader: FrameReader[ToWorker] = FrameReader(frames.to_worker)
         # Calls and what is said about the current one are taken at different places.
         self._calls: deque[tuple[Score, Buffer]] = deque()
@@ -88,7 +103,7 @@ class Channel:
         except BlockingIOError:
             return False
 
-    def send(self, header: ToFrontEnd, body: Buffer = b"") -> None:
+    def send(self, header: ToFrontEnd | ForkEnded, body: Buffer = b"") -> None:
         """Write one frame.
 
         Raises:

@@ -95,7 +95,12 @@ class Cancel(Struct, tag=5, array_like=True):
 
 
 class Ready(Struct, tag=1, array_like=True):
-    """``init()`` has returned. The body is a msgpack map of the script's facts."""
+    """``init()`` has returned. The body is a msgpack map of the script's facts.
+
+    `pid` is the process's own: of a fork the front end does not know it otherwise.
+    """
+
+    pid: int
 
 
 class StartFailed(Struct, tag=2, array_like=True):
@@ -186,6 +191,29 @@ class Skipped(Struct, tag=9, array_like=True):
     call_id: int
 
 
+# --- to and from the process that workers are forked from -------------------------------
+
+
+class Fork(Struct, tag=6, array_like=True):
+    """Make a worker (`azmlinfsrv.worker.preload`).
+
+    Three descriptors come with it, in this order: its socket, its standard output, its
+    standard error.
+    """
+
+    number: int
+
+
+class ForkEnded(Struct, tag=11, array_like=True):
+    """A worker has ended: its exit status, or minus the signal's number."""
+
+    number: int
+    return_code: int
+
+
+ToTemplate = Start | Fork
+FromTemplate = Record | Formatted | ForkEnded
+
 ToWorker = Start | Score | Interrupt | Credit | Cancel
 ToFrontEnd = (
     Ready
@@ -204,13 +232,17 @@ M = TypeVar("M")
 
 _encode = msgspec.msgpack.Encoder().encode
 to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+to_template: msgspec.msgpack.Decoder[ToTemplate] = msgspec.msgpack.Decoder(ToTemplate)
+from_template: msgspec.msgpack.Decoder[FromTemplate] = msgspec.msgpack.Decoder(FromTemplate)
 to_front_end: msgspec.msgpack.Decoder[ToFrontEnd] = msgspec.msgpack.Decoder(ToFrontEnd)
 
 # Up to here one copy is cheaper than a second buffer in the system call.
 _JOIN_BYTES = 32 * 1024
 
 
-def pack(header: ToWorker | ToFrontEnd, body: Buffer = b"") -> list[Buffer]:
+def pack(
+    header: ToWorker | ToFrontEnd | ToTemplate | FromTemplate, body: Buffer = b""
+) -> list[Buffer]:
     """The buffers of one frame, to be written in order.
 
     Raises:

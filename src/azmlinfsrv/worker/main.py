@@ -14,9 +14,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import NoReturn
 
 import msgspec
+from msgspec import Struct
 
 from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed, ScriptError
 from azmlinfsrv.messages import BUFFERS, Buffer, Request, Response
@@ -46,6 +48,7 @@ from azmlinfsrv.worker.frames import (
     StreamEnd,
     StreamItem,
     StreamStart,
+    ToFrontEnd,
 )
 from azmlinfsrv.worker.interrupts import Interrupts
 from azmlinfsrv.worker.options import WorkerOptions
@@ -72,19 +75,60 @@ _script_log = logging.getLogger("azmlinfsrv.user_script")
 _trace_log = logging.getLogger("azmlinfsrv.trace")
 
 
+class Unusable(Exception):
+    """The script cannot be served; the text is the report.
+
+    Args:
+        report: What is shown to the user.
+        level: Logging level of the report.
+    Attributes:
+        listing: The files of the model directory, to be logged after the report (R3.9).
+    """
+
+    def __init__(self, report: str, level: int = logging.ERROR) -> None:
+        super().__init__(report)
+        self._level = level
+        self.listing: Iterable[str] | None = None
+
+    def tell(self, send: Callable[[ToFrontEnd, Buffer], None]) -> None:
+        """Send the report to the front end, then log what belongs to it."""
+        send(StartFailed(self._level), str(self).encode("utf-8", "backslashreplace"))
+        if self.listing is not None:
+            for line in ("Model Directory Contents:", *self.listing):
+                _log.info("%s", line)
+
+
+class LoadedScript(Struct, frozen=True):
+    """A script whose ``init()`` has returned.
+
+    Attributes:
+        scorer: Answers calls with it.
+        facts: What the front end is told of it (`ScriptFacts`), msgpack.
+    """
+
+    scorer: ScriptScorer
+    facts: bytes
+
+
 def main(connection: socket.socket | None = None) -> int:
     """Serve one script over *connection*, or the socket on standard input; the exit status."""
-    channel = Channel(connection or _take_socket())
+    channel = Channel(connection or take_socket())
     try:
         start = channel.receive_start()
         options = msgspec.msgpack.decode(start.options, type=WorkerOptions)
-        _die_with(options.parent_pid)
-        return Worker(channel, options).serve(start)
+        die_with(options.parent_pid)
+        worker = Worker(channel, options)
+        try:
+            loaded = worker.load(start)
+        except Unusable as unusable:
+            unusable.tell(channel.send)
+            return START_FAILED
+        worker.serve(loaded)
     except Closed:
         return 0
 
 
-def _take_socket() -> socket.socket:
+def take_socket() -> socket.socket:
     """The socket, moved away from standard input so that the script finds that empty."""
     descriptor = os.dup(0)  # not inherited by the script's own child processes
     with open(os.devnull, "rb") as nothing:
@@ -92,7 +136,7 @@ def _take_socket() -> socket.socket:
     return socket.socket(fileno=descriptor)
 
 
-def _die_with(parent_pid: int) -> None:
+def die_with(parent_pid: int) -> None:
     """Be killed when the front end dies, even in the middle of user code."""
     if sys.platform == "linux":
         import ctypes  # only where it is needed
@@ -119,12 +163,32 @@ class Worker:
             model_dir=options.model_dir,
         )
 
-    def serve(self, start: Start) -> int:
-        """Load, initialise, then answer calls until the front end closes the socket."""
+    def load(self, start: Start) -> LoadedScript:
+        """Import the script and call ``init()``; once in the life of a process.
+
+        Raises:
+            Unusable: it cannot be served; the text is the report.
+        """
         self._prepare(start)
-        scorer = self._start_script() if self._start_logging() else None
-        if scorer is None:
-            return START_FAILED
+        self._start_logging()
+        if self._options.debug_port:
+            # 100 ms and 20 MB that nobody else needs.
+            from azmlinfsrv.worker.debugger import NoDebugger, wait_for_debugger
+
+            try:
+                wait_for_debugger(self._options.debug_port, self._say)
+            except NoDebugger as error:
+                raise Unusable(str(error)) from error
+        return self._start_script()
+
+    def serve(self, loaded: LoadedScript) -> NoReturn:
+        """Say that it is ready, then answer calls.
+
+        Raises:
+            Closed: the front end has closed the socket; there is no other end.
+        """
+        scorer = loaded.scorer
+        self._channel.send(Ready(os.getpid()), loaded.facts)
         while True:
             call, body = self._channel.next_call()
             if call.is_ahead and not self._channel.claim():
@@ -149,11 +213,8 @@ class Worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._interrupts.install()
 
-    def _start_logging(self) -> bool:
-        """Logging as the settings and a ``logging.json`` say, and the first records (R6.5).
-
-        False if the file is wrong, and the front end knows how.
-        """
+    def _start_logging(self) -> None:
+        """Logging as the settings and a ``logging.json`` say, and the first records (R6.5)."""
         options = self._options
         is_json = options.log_format == "json"
         handler = FrameHandler(self._channel, lambda: self._call_id, with_extra=is_json)
@@ -163,36 +224,36 @@ class Worker:
             stdout, stderr = FrameStream(self._channel, 1), FrameStream(self._channel, 2)
             try:
                 apply_document(read_document(path), stdout, stderr)
-            except Exception:  # noqa: BLE001  # it may name anything of theirs
-                self._report_document(path)
-                return False
+            except Exception as error:  # it may name anything of theirs
+                raise self._unusable_document(path) from error
             _log.info("Loaded logging config from %s", path)
         else:
             keep_server_loggers()
-        if is_json:
-            _log.info("Initializing logger")
-        else:
-            self._channel.send(Formatted(1), b"Initializing logger\n")  # R6.4: without a prefix
+        self._say("Initializing logger")
         self._printer.install()
         model_dir = options.model_dir
         if model_dir and not os.path.exists(model_dir):
             # Without telemetry nothing else needs it: no word if it is not set (D31).
             _trace_log.warning("Model directory is not set or does not exist: %s", model_dir)
-        return True
 
-    def _report_document(self, path: str) -> None:
+    def _say(self, line: str) -> None:
+        """Write a line without a prefix, as R6.4 and R8.1 have it; in JSON a record."""
+        if self._options.log_format == "json":
+            _log.info("%s", line)
+        else:
+            self._channel.send(Formatted(1), f"{line}\n".encode())
+
+    def _unusable_document(self, path: str) -> Unusable:
         import traceback  # only needed when something is wrong
 
         # The opening is literal: log queries match it (R6.9).
-        text = (
+        return Unusable(
             f"Invalid config file!: {traceback.format_exc()}"
-            f"The file is {path}. Its form is that of Python's logging.config.dictConfig."
+            f"The file is {path}. Its form is that of Python's logging.config.dictConfig.",
+            logging.CRITICAL,
         )
-        body = text.encode("utf-8", "backslashreplace")
-        self._channel.send(StartFailed(logging.CRITICAL), body)
 
-    def _start_script(self) -> ScriptScorer | None:
-        """The initialised script; None if it cannot serve, and the front end knows why."""
+    def _start_script(self) -> LoadedScript:
         options = self._options
         try:
             script = load_script(options.entry_script, options.app_root)
@@ -203,18 +264,16 @@ class Worker:
                 _script_log.warning("%s", warning)
             scorer = ScriptScorer(script, contract, self._where, options.nan)
         except ScriptError as error:
-            self._report(str(error), error)
-            return None
+            raise self._unusable(str(error), error) from error
         _script_log.info("Invoking user's init function")
         try:
             scorer.init()
-        except BaseException as error:  # noqa: BLE001  # their code: anything can come out (R3.9)
+        except BaseException as error:  # their code: anything can come out (R3.9)
             self._printer.finish_line()
-            self._report("User's init function failed", error)
+            unusable = self._unusable("User's init function failed", error)
             if os.path.exists(options.model_dir):
-                for line in ("Model Directory Contents:", *tree(options.model_dir)):
-                    _log.info("%s", line)
-            return None
+                unusable.listing = tree(options.model_dir)
+            raise unusable from error
         self._printer.finish_line()
         _script_log.info("Users's init has completed successfully")
         try:
@@ -226,18 +285,15 @@ class Worker:
                 app_root=options.app_root,
             )
         except ScriptError as error:
-            self._report(str(error), error)
-            return None
+            raise self._unusable(str(error), error) from error
         _log.info("Scoring timeout is set to %d", options.scoring_timeout_ms)
         facts = ScriptFacts(is_raw=contract.mode == "raw", documents=documents)
-        self._channel.send(Ready(), msgspec.msgpack.encode(facts))
-        return scorer
+        return LoadedScript(scorer, msgspec.msgpack.encode(facts))
 
-    def _report(self, title: str, error: BaseException) -> None:
+    def _unusable(self, title: str, error: BaseException) -> Unusable:
         from azmlinfsrv.script.report import describe, format_report
 
-        report = format_report(describe(error, title, self._where))
-        self._channel.send(StartFailed(), report.encode("utf-8", "backslashreplace"))
+        return Unusable(format_report(describe(error, title, self._where)))
 
     def _traceback_of(self, error: BaseException) -> str:
         # Only needed when something is wrong; a start without it is a tenth quicker.

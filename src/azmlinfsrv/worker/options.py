@@ -44,7 +44,8 @@ class WorkerOptions(Struct, frozen=True):
             service_name=settings.service_name,
             service_version=settings.service_version,
             service_path_prefix=settings.service_path_prefix,
-            scoring_timeout_ms=settings.scoring_timeout_ms,
+            # A call may stand at a breakpoint for as long as it takes.
+            scoring_timeout_ms=0 if settings.debug_port else settings.scoring_timeout_ms,
             cors_origins=settings.cors_origins or "",
             debug_port=settings.debug_port or 0,
             parent_pid=parent_pid,

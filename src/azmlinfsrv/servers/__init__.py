@@ -19,6 +19,10 @@ def serve(loaded: Loaded) -> int:
     if settings.separate_health_endpoint:
         ports.append(settings.health_port)
     listeners = [open_listener(settings.host, port) for port in ports]
+    if settings.in_process:
+        from azmlinfsrv.servers import in_process
+
+        return in_process.serve(loaded, listeners)
     if settings.server == "waitress":
         from azmlinfsrv.servers import waitress
 

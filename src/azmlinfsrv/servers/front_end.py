@@ -29,7 +29,9 @@ from azmlinfsrv.worker.options import WorkerOptions
 _log = logging.getLogger("azmlinfsrv")
 
 
-def build_pool(loaded: Loaded, cannot_start: Callable[[str], None]) -> ProcessPool:
+def build_pool(
+    loaded: Loaded, cannot_start: Callable[[str], None], spawner: Spawner | None = None
+) -> ProcessPool:
     """The pool the settings ask for; nothing is started yet.
 
     Call in the process that will be the parent of the scoring processes.
@@ -48,7 +50,7 @@ def build_pool(loaded: Loaded, cannot_start: Callable[[str], None]) -> ProcessPo
         queue_size=settings.queue_size,
         grace_s=settings.interrupt_grace_s,
         cannot_start=cannot_start,
-        spawner=_spawner(settings, start),
+        spawner=spawner or _spawner(settings, start),
     )
 
 

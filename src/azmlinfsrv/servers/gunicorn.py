@@ -16,7 +16,6 @@ import socket
 import sys
 from typing import Any
 
-import uvicorn
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from uvicorn_worker import UvicornWorker
@@ -25,13 +24,11 @@ from azmlinfsrv.adapters.asgi import AsgiApplication
 from azmlinfsrv.app import correlation
 from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
+from azmlinfsrv.servers.asgi_server import KEEP_ALIVE_S, UVICORN_OPTIONS, DrainingServer
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
 from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
 
-# Longer than the 60 s most proxies keep an idle connection to us: the proxy closes
-# first, and never sends a request into a connection that is just being closed.
-_KEEP_ALIVE_S = 75
 # A front end whose event loop has stood still for this long is replaced.
 _FRONT_END_TIMEOUT_S = 60
 # What the arbiter waits beyond the drain before it kills the front end.
@@ -63,7 +60,7 @@ class _Gunicorn(BaseApplication):
             "workers": 1,
             "timeout": _FRONT_END_TIMEOUT_S,
             "graceful_timeout": round(settings.drain_timeout_s) + _ARBITER_PATIENCE_S,
-            "keepalive": _KEEP_ALIVE_S,
+            "keepalive": KEEP_ALIVE_S,
             "logger_class": _Logger,
         }
         for name, value in values.items():
@@ -85,16 +82,7 @@ class _Logger(Logger):
 class FrontEnd(UvicornWorker):
     """The process that speaks HTTP, and the parent of the scoring processes."""
 
-    CONFIG_KWARGS = {
-        "loop": "uvloop",
-        "http": "azmlinfsrv.servers.protocol:HttpProtocol",
-        "ws": "none",
-        "interface": "asgi3",
-        "lifespan": "on",
-        "access_log": False,
-        "server_header": False,
-        "proxy_headers": False,
-    }
+    CONFIG_KWARGS = UVICORN_OPTIONS
 
     _pool: ProcessPool
     _report = ""
@@ -132,13 +120,12 @@ class FrontEnd(UvicornWorker):
 
     async def _serve(self) -> None:
         settings = self._loaded.settings
-        self._server = _Server(self.config, self._pool, settings.drain_timeout_s)
+        self._server = DrainingServer(self.config, self._pool, settings.drain_timeout_s)
         self.config.app = AsgiApplication(
             build_application(settings, self._pool),
             startup=self._pool.attach,
             shutdown=self._pool.close,
         )
-        self.config.timeout_graceful_shutdown = round(settings.drain_timeout_s) + 1
         self._install_sigquit_handler()
         # What is here now stays: the collector need not look at it again and again.
         gc.collect()
@@ -161,22 +148,6 @@ class FrontEnd(UvicornWorker):
     def _cannot_start(self, report: str) -> None:
         self._report = report
         self._server.should_exit = True
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, which answers what it has taken before it stops."""
-
-    def __init__(self, config: uvicorn.Config, pool: ProcessPool, drain_timeout_s: float) -> None:
-        super().__init__(config)
-        self._pool = pool
-        self._drain_timeout_s = drain_timeout_s
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        await self._pool.drain(self._drain_timeout_s)
-        # The sockets are closed with the servers above; a second time is an error.
-        await super().shutdown(None)
 
 
 def _nothing(_signum: int, _frame: Any) -> None:

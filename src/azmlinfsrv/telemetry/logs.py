@@ -236,6 +236,12 @@ class FrontEndLogs:
         """Write lines as they are."""
         self._sinks[2 if descriptor == 2 else 1].write(text)
 
+    def apply(self, path: str) -> None:
+        """Apply a document whole, to a process without a wall; raises what `dictConfig` raises."""
+        apply_document(read_document(path), SinkStream(self._sinks[1]), SinkStream(self._sinks[2]))
+        self._is_custom = True
+        silence_uvicorn()
+
     def close(self) -> None:
         """Write what is held; a reader that has stalled gets a second, not more."""
         if self._deferred is not None:
@@ -292,6 +298,8 @@ class FrontEndLogs:
             self._deferred = DeferredThread(lambda text: self.record(ROOT, WARNING, text))
         return DeferredHandler(handler, self._deferred)
 
+
+ApplyDocument = Callable[[str], None]
 
 # Set by the front end; None in every other process, and in tests of the parts.
 _console: FrontEndLogs | None = None

@@ -18,12 +18,17 @@ import traceback
 from types import FrameType
 
 from azmlinfsrv.errors import Interruption
+from azmlinfsrv.script import scorer
 from azmlinfsrv.worker.channel import Channel, Closed
 from azmlinfsrv.worker.frames import Cancel, Credit, Interrupt
 
 # None where signals cannot interrupt (Windows): there a call that is over its time
 # ends with its process.
 DOORBELL: signal.Signals | None = getattr(signal, "SIGVTALRM", None)
+
+
+# The one module that calls `run`.
+_CALLER = scorer.__file__
 
 
 class Interrupts:
@@ -77,11 +82,17 @@ class Interrupts:
                 if isinstance(message, Interrupt | Cancel) and message.call_id == call_id:
                     self._running = 0
                     reason = message.reason if isinstance(message, Interrupt) else "cancelled"
-                    stack = "".join(traceback.format_stack(frame)) if frame else ""
-                    raise Interruption(reason, stack)
+                    raise Interruption(reason, _stack_of(frame))
                 if isinstance(message, Credit) and message.call_id == call_id:
                     self.credit_bytes += message.body_bytes
         except Closed:
             # The front end has gone: whatever runs, runs for nobody.
             self._running = 0
             raise Interruption("cancelled") from None
+
+
+def _stack_of(frame: FrameType | None) -> str:
+    """Where the script is, without the frames of the server that called it."""
+    stack = traceback.extract_stack(frame)
+    ours = [index for index, entry in enumerate(stack) if entry.filename == _CALLER]
+    return "".join(traceback.format_list(stack[ours[-1] + 1 :] if ours else stack))

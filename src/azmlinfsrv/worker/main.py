@@ -207,6 +207,10 @@ class Worker:
             sys.path.insert(0, start.path_head)
         provide_azureml_names(self._options.model_dir or None)
         add_import_paths(self._where.script, self._options.app_root, self._options.source_dir)
+        self._take_process()
+
+    def _take_process(self) -> None:
+        """Make the process the script's: its output, its signals."""
         write_lines_at_once()
         faulthandler.enable()  # a crash in C code says where, on standard error (R8.10)
         # The terminal's Ctrl-C is the front end's business.

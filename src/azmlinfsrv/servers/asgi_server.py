@@ -1,0 +1,44 @@
+"""uvicorn's server as the front ends use it: what is set, and how it stops."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from typing import Any
+
+import uvicorn
+
+from azmlinfsrv.pool.process_pool import ProcessPool
+
+# Longer than the 60 s most proxies keep an idle connection to us: the proxy closes
+# first, and never sends a request into a connection that is just being closed.
+KEEP_ALIVE_S = 75
+
+UVICORN_OPTIONS: dict[str, Any] = {
+    "loop": "asyncio" if sys.platform == "win32" else "uvloop",
+    "http": "azmlinfsrv.servers.protocol:HttpProtocol",
+    "ws": "none",
+    "interface": "asgi3",
+    "lifespan": "on",
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,
+}
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn's server, which answers what it has taken before it stops."""
+
+    def __init__(self, config: uvicorn.Config, pool: ProcessPool, drain_timeout_s: float) -> None:
+        # What is left when the drain is over has a second to be written.
+        config.timeout_graceful_shutdown = round(drain_timeout_s) + 1
+        super().__init__(config)
+        self._pool = pool
+        self._drain_timeout_s = drain_timeout_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        await self._pool.drain(self._drain_timeout_s)
+        # The sockets are closed with the servers above; a second time is an error.
+        await super().shutdown(None)

@@ -101,8 +101,12 @@ class Bench:
         return [line.text for line in self.lines if line.logger == logger]
 
     def processes(self) -> list[psutil.Process]:
-        """The scoring processes."""
-        return [psutil.Process(process.pid) for process in self.pool._processes]
+        """The scoring processes that have not been waited for yet."""
+        found = []
+        for process in self.pool._processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(process.pid))
+        return found
 
 
 class _Keep(logging.Handler):

@@ -452,7 +452,8 @@ def test_a_report_written_before_anybody_listened_is_heard(tmp_path: Path) -> No
     async def main() -> None:
         async with pool_of(tmp_path, source, wait=False, late=True) as bench:
             await bench.until(lambda: bench.reports)
-            assert "At score.py:2 in init" in bench.reports[0]
+            assert "User's init function failed" in bench.reports[0]
+            assert "score.py:2 in init" in bench.reports[0]
 
     run(main())
 

@@ -103,8 +103,8 @@ class AsgiApplication:
         start = {"type": "http.response.start", "status": response.status, "headers": headers}
         if caller.connection is not None:
             send = caller.connection.stream(response.reason)
-        await send(start)
         try:
+            await send(start)
             async for item in items:
                 await send({"type": "http.response.body", "body": item, "more_body": True})
                 if caller.has_left():

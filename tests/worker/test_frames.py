@@ -143,7 +143,7 @@ def test_any_split_of_the_bytes_gives_the_same_frames(
 @pytest.mark.parametrize("piece", [1, 7, 65536, 10**9], ids=lambda it: f"{it}-bytes-a-piece")
 def test_a_header_bigger_than_the_scratch_buffer_arrives(piece: int) -> None:
     big = Failure(1, "BadInput", "m" * 150_000, "")
-    sent: list[tuple[ToFrontEnd, Buffer]] = [(StreamItem(1), b"x"), (big, b"y"), (Ready(), b"")]
+    sent: list[tuple[ToFrontEnd, Buffer]] = [(StreamItem(1), b"x"), (big, b"y"), (Ready(7), b"")]
 
     assert feed(front_end_reader(), wire(*sent), [piece]) == sent
 

@@ -13,7 +13,13 @@ from azmlinfsrv.app.correlation import Correlation, correlate
 from azmlinfsrv.app.cors import Cors
 from azmlinfsrv.app.failures import FUNCTION_FAILED, response_for
 from azmlinfsrv.app.interface import Caller
-from azmlinfsrv.errors import MethodNotAllowed, NotFound, RequestError, ScoringFailed
+from azmlinfsrv.errors import (
+    MethodNotAllowed,
+    NotFound,
+    RequestError,
+    ScoringFailed,
+    Unavailable,
+)
 from azmlinfsrv.messages import BUFFERS, Headers, Request, Response
 from azmlinfsrv.pool.call import CallerLeft
 from azmlinfsrv.pool.interface import Pool
@@ -204,7 +210,7 @@ class Application:
         """``/``: healthy once a script is loaded; until then as if nobody answered (X11)."""
         readiness = self._pool.readiness()
         if not readiness.is_ready:
-            return _unready(readiness.reason)
+            raise Unavailable(readiness.reason, headers=((b"Retry-After", b"1"),))
         return Response(200, [_HTML], b"Healthy")
 
     async def _live(
@@ -270,12 +276,3 @@ class Application:
         if facts.is_raw:
             return await self._score(request, correlation, caller)
         raise MethodNotAllowed(_NOT_ALLOWED, headers=((b"Allow", b"GET, OPTIONS, POST"),))
-
-
-def _unready(reason: str) -> Response:
-    text = "503 " + reason
-    return Response(
-        503,
-        [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Retry-After", b"1")],
-        text.encode(),
-    )

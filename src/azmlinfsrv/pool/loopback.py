@@ -13,12 +13,11 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 import threading
 import time
 
-# Nothing of the current directory may stand in for what the worker imports.
-_BOOT = "import sys; del sys.path[0]; from azmlinfsrv.worker.loopback import main; sys.exit(main())"
+from azmlinfsrv.pool.spawn import interpreter_command
+
 # How long a new interpreter may take to connect, in seconds.
 _CONNECT_S = 60.0
 # How often it is asked meanwhile whether it still lives.
@@ -43,7 +42,7 @@ class LoopbackInterpreters:
         output, errors = os.pipe(), os.pipe()
         try:
             popen = subprocess.Popen(
-                [sys.executable, "-c", _BOOT],
+                interpreter_command("loopback"),
                 stdin=subprocess.PIPE,
                 stdout=output[1],
                 stderr=errors[1],

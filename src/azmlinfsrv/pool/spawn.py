@@ -9,8 +9,19 @@ import subprocess
 import sys
 from typing import Protocol
 
-# Nothing of the current directory may stand in for what the worker imports.
-_BOOT = "import sys; del sys.path[0]; from azmlinfsrv.worker.{} import main; sys.exit(main())"
+
+def interpreter_command(module: str) -> list[str]:
+    """The command of a fresh interpreter that runs ``main`` of a module of the worker.
+
+    The current directory is taken from its path (PYTHONSAFEPATH does so itself): nothing
+    of it may stand in for what the worker imports.
+    """
+    return [
+        sys.executable,
+        "-c",
+        "import sys; sys.path[:1] == [''] and sys.path.pop(0); "
+        f"from azmlinfsrv.worker.{module} import main; sys.exit(main())",
+    ]
 
 
 class Child(Protocol):
@@ -63,7 +74,7 @@ class FreshInterpreters:
     """
 
     def __init__(self, module: str = "main") -> None:
-        self._boot = _BOOT.format(module)  # of `azmlinfsrv.worker`
+        self._command = interpreter_command(module)
 
     def attach(self) -> None:
         """See `Spawner`."""
@@ -77,7 +88,7 @@ class FreshInterpreters:
         output, errors = os.pipe(), os.pipe()
         try:
             popen = subprocess.Popen(
-                [sys.executable, "-c", self._boot],
+                self._command,
                 stdin=theirs.fileno(),
                 stdout=output[1],
                 stderr=errors[1],

@@ -39,6 +39,10 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
             server.close()
+        # Connections that are kept alive take no further requests: or a drain would last
+        # as long as there is load.
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
         await self._pool.drain(self._drain_timeout_s)
         # The sockets are closed with the servers above; a second time is an error.
         await super().shutdown(None)

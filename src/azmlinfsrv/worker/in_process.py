@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import signal
 import sys
@@ -30,6 +31,7 @@ class InProcessWorker(Worker):
 
     def _take_process(self) -> None:
         """The terminal and Ctrl-C stay what they are: this is the server's process."""
+        faulthandler.enable()
         self._interrupts.install()
 
     def _start_logging(self) -> None:

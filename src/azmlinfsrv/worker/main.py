@@ -213,8 +213,6 @@ class Worker:
         """Make the process the script's: its output, its signals."""
         write_lines_at_once()
         faulthandler.enable()  # a crash in C code says where, on standard error (R8.10)
-        # The terminal's Ctrl-C is the front end's business.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._interrupts.install()
 
     def _start_logging(self) -> None:

@@ -22,7 +22,7 @@ TARGETS = (
 _BEFORE = "decided before a server is chosen; shown under the default one"
 _MODULE = "started as a module, so that the server cannot be chosen on the command line"
 
-_NO_WALL = "one process: nothing is answered while user code holds it, and it dies with it"
+_NO_WALL = "one process: nothing can end user code that does not stop, and it dies with it"
 _ONE_WORKER = "looks at the number of workers, which this server changes"
 
 # server -> what does not apply -> why. What: the beginning of a case's id.
@@ -43,20 +43,17 @@ NOT_ON: dict[str, dict[str, str]] = {
         "loading/": _BEFORE,
         "routes/success_headers_come_in_the_known_order": "Waitress sorts headers (R4.6)",
         "logs/the address is on standard error": "the line is Gunicorn's",
-        "logs/an agent cannot hide an access line": "Waitress has no access line (R8.6)",
-        "processes/preloading": "the switch is Gunicorn's (R8.6)",
     },
     "in_process": {
         "command_line/": _BEFORE,
         "settings/": _BEFORE,
-        "connections/the_probe_is_answered_while_scoring": _NO_WALL,
         "failures/a process that ends itself": _NO_WALL,
         "failures/swallow": _NO_WALL,
-        "failures/an explicit worker timeout": _NO_WALL,
-        "processes/the health port answers health only": _NO_WALL,
         "processes/init runs once in each worker": _NO_WALL,
         "processes/preloading": _NO_WALL,
-        "platform/probes and calls while": _NO_WALL,
+        "logs/the address is on standard error": "the line is Gunicorn's",
+        "logs/a line written to standard output": "descriptors are captured at the wall",
+        "logs/a line of a subprocess": "descriptors are captured at the wall",
     },
 }
 

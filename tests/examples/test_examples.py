@@ -24,6 +24,8 @@ FOLDERS = sorted(script.parent.name for script in EXAMPLES.glob("*/score.py"))
 # "waitress": ("--server", "waitress"), "in_process": ("--in_process",).
 SERVERS: dict[str, tuple[str, ...]] = {
     "gunicorn": (),
+    "waitress": ("--server", "waitress"),
+    "in_process": ("--in_process",),
 }
 
 

@@ -140,7 +140,7 @@ def test_json_leaves_no_line_that_is_not_an_object(serve: Serve) -> None:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry["time"])
     by_text = {entry["message"]: entry for entry in entries}
     assert by_text["printed"]["request_id"] in ("first", "second")
-    assert by_text["written"]["logger"] == "azmlinfsrv.stdout"
+    assert by_text["written"]["logger"] == "azmlinfsrv.print"
     rows = by_text["found 5 rows"]
     assert (rows["level"], rows["rows"], rows["nested"]) == ("WARNING", 5, {"a": [1]})
     assert rows["path"].startswith("<module 'os'")
@@ -209,7 +209,7 @@ def test_a_document_forms_every_record_of_the_server(serve: Serve, tmp_path: Pat
         "Initializing logger",
         "<INFO|root> from init",
         "<INFO|azmlinfsrv.print> printed",
-        "<INFO|azmlinfsrv.stdout> written",
+        "<INFO|azmlinfsrv.print> written",
         "<INFO|azmlinfsrv.stderr> complained",
         "<WARNING|mine> found 5 rows",
         "<ERROR|root> caught",

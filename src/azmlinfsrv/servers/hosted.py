@@ -82,7 +82,6 @@ class Hosted:
 
     def _cannot_start(self, report: str) -> None:
         self._report = report
-        _log.error("%s", report)
 
 
 class HostedWsgi:

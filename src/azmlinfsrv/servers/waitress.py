@@ -143,7 +143,6 @@ class FrontEnd:
     def _cannot_start(self, report: str) -> None:
         """Called in the loop's thread."""
         self._report = report
-        _log.error("%s", report)
         self._stop()
 
     def _stop(self) -> None:

@@ -11,6 +11,7 @@ process has one standard output. It is set by `FrontEndLogs` and by nothing else
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import queue
@@ -117,12 +118,18 @@ class DeferredThread:
             self._dropped += 1
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """Handle what is queued, for at most *timeout_s*."""
+        """Handle what is queued, for at most *timeout_s*.
+
+        A handler that stands still keeps its lock, which `logging` would wait for when
+        the interpreter ends, and the process with it.
+        """
         try:
             self._queue.put(None, timeout=timeout_s)
+            self._thread.join(timeout_s)
         except queue.Full:
-            return
-        self._thread.join(timeout_s)
+            pass
+        if self._thread.is_alive():
+            atexit.unregister(logging.shutdown)
 
     def _run(self) -> None:
         reported = 0

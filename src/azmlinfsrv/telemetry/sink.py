@@ -66,8 +66,8 @@ class Sink:
         self._lines.append(line)
         if not self._wake.is_set():
             self._wake.set()
-            if self._thread is None:
-                self._start()
+        if self._thread is None:  # also when a thread that ended has left the event set
+            self._start()
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Write what is held, for at most *timeout_s*; later lines start a new thread."""

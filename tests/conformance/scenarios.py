@@ -286,10 +286,11 @@ def preload_inits(launch: Launch) -> Facts:
     """How often init() ran, once every worker serves."""
     _serving(launch)
     launch.one(post("x"))
-    out = launch.out()
+    launch.until(lambda: "ready for serving traffic" in launch.out(), 5.0)
     launch.until(lambda: launch.out().count("init was called") >= 2, 2.0)
+    out = launch.out()
     return {
-        "inits": launch.out().count("init was called"),
+        "inits": out.count("init was called"),
         "ready_is_logged": "ready for serving traffic" in out,
     }
 

@@ -43,6 +43,7 @@ NOT_ON: dict[str, dict[str, str]] = {
         "loading/": _BEFORE,
         "routes/success_headers_come_in_the_known_order": "Waitress sorts headers (R4.6)",
         "logs/the address is on standard error": "the line is Gunicorn's",
+        "identification/repeated_ids": "Waitress joins repeated headers with comma and blank",
     },
     "in_process": {
         "command_line/": _BEFORE,

@@ -23,7 +23,7 @@ from typing import Any
 
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import RequestEntityTooLarge
@@ -98,6 +98,12 @@ class Parser(HTTPRequestParser):
             if isinstance(self.error, RequestEntityTooLarge):
                 self.fail_body(too_large(self.adj.max_request_body_size - 1))
         return count
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Take the head; one that says two lengths is an attempt at smuggling (RFC 9112, 6.3)."""
+        super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            raise ParsingError("Content-Length beside Transfer-Encoding")
 
     def fail_body(self, error: RequestError) -> None:
         """The head is good, the body will not come: the application answers."""

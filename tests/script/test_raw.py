@@ -21,12 +21,12 @@ import werkzeug
 
 from azmlinfsrv.errors import EncodingFailed
 from azmlinfsrv.messages import Request, Response
+from azmlinfsrv.script.flask_response import response_of
 from azmlinfsrv.script.raw import (
     RawContext,
     call_with_request,
     is_raw,
     mark_raw,
-    response_of,
     uses_flask,
 )
 from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp
@@ -571,7 +571,8 @@ USES_FLASK = {
 def test_flask_is_imported_only_for_scripts_that_use_it(source: str) -> None:
     program = """
     import sys, types
-    from azmlinfsrv.script.raw import is_raw, response_of, uses_flask
+    from azmlinfsrv.script.flask_response import response_of
+    from azmlinfsrv.script.raw import is_raw, uses_flask
     module = types.ModuleType("entry_module")
     exec({source!r}, vars(module))
     used = uses_flask(module)

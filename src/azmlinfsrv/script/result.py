@@ -12,7 +12,7 @@ anything else                   the text of `json.dumps`, ``application/json``
 ==============================  ==========================================================
 
 The text itself is `azmlinfsrv.script.json_text`; Flask's responses are
-`azmlinfsrv.script.raw`; an asynchronous generator is made a plain one by the caller.
+`azmlinfsrv.script.flask_response`; an asynchronous generator is made a plain one by the caller.
 """
 
 from __future__ import annotations

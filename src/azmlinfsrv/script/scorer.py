@@ -14,6 +14,7 @@ from azmlinfsrv.messages import Request, Response, Timings
 from azmlinfsrv.script import raw
 from azmlinfsrv.script.arguments import header_dict, json_object, query_object, text_argument
 from azmlinfsrv.script.contract import HEADERS_PARAMETER, Contract
+from azmlinfsrv.script.flask_response import response_of
 from azmlinfsrv.script.json_text import NaN
 from azmlinfsrv.script.loader import EntryScript
 from azmlinfsrv.script.location import Surroundings, location_of
@@ -123,7 +124,7 @@ class ScriptScorer:
             return encode(
                 result,
                 nan=self._nan,
-                adapters=(partial(raw.response_of, method=request.method),)
+                adapters=(partial(response_of, method=request.method),)
                 if "flask" in sys.modules
                 else (),
             )

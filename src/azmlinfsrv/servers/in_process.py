@@ -26,8 +26,8 @@ from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker.channel import Channel, Closed
 from azmlinfsrv.worker.in_process import InProcessWorker, take_signals
-from azmlinfsrv.worker.main import Unusable
 from azmlinfsrv.worker.options import WorkerOptions
+from azmlinfsrv.worker.startup import Unusable
 
 _log = logging.getLogger("azmlinfsrv")
 

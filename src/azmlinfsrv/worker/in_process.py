@@ -14,6 +14,7 @@ from azmlinfsrv.worker.channel import Channel
 from azmlinfsrv.worker.main import Worker
 from azmlinfsrv.worker.options import WorkerOptions
 from azmlinfsrv.worker.output import FrameHandler, RootHandler
+from azmlinfsrv.worker.startup import unusable_document
 
 
 class InProcessWorker(Worker):
@@ -41,7 +42,7 @@ class InProcessWorker(Worker):
             try:
                 self._apply_document(path)
             except Exception as error:  # it may name anything of theirs
-                raise self._unusable_document(path) from error
+                raise unusable_document(path) from error
             logging.getLogger("azmlinfsrv").info("Loaded logging config from %s", path)
         else:
             is_json = options.log_format == "json"

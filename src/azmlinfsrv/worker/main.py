@@ -14,22 +14,17 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import NoReturn
 
 import msgspec
-from msgspec import Struct
 
-from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed, ScriptError
+from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed
 from azmlinfsrv.messages import BUFFERS, Buffer, Request, Response
-from azmlinfsrv.script import contract as contracts
 from azmlinfsrv.script.compat import provide_azureml_names
-from azmlinfsrv.script.facts import ScriptFacts
-from azmlinfsrv.script.loader import add_import_paths, load_script, script_path
+from azmlinfsrv.script.loader import add_import_paths, script_path
 from azmlinfsrv.script.location import Surroundings
-from azmlinfsrv.script.model_directory import tree
 from azmlinfsrv.script.scorer import ScriptScorer
-from azmlinfsrv.script.swagger import build_documents
 from azmlinfsrv.telemetry.document import apply_document, find_document, read_document
 from azmlinfsrv.telemetry.formats import escape
 from azmlinfsrv.worker.channel import Channel, Closed
@@ -44,11 +39,9 @@ from azmlinfsrv.worker.frames import (
     Score,
     Skipped,
     Start,
-    StartFailed,
     StreamEnd,
     StreamItem,
     StreamStart,
-    ToFrontEnd,
 )
 from azmlinfsrv.worker.interrupts import Interrupts
 from azmlinfsrv.worker.options import WorkerOptions
@@ -61,6 +54,7 @@ from azmlinfsrv.worker.output import (
     keep_server_loggers,
     write_lines_at_once,
 )
+from azmlinfsrv.worker.startup import LoadedScript, Unusable, start_script, unusable_document
 
 START_FAILED = 3  # the exit status; the front end has the report already
 
@@ -73,41 +67,6 @@ STREAM_WINDOW_BYTES = 256 * 1024
 _log = logging.getLogger("azmlinfsrv")
 _script_log = logging.getLogger("azmlinfsrv.user_script")
 _trace_log = logging.getLogger("azmlinfsrv.trace")
-
-
-class Unusable(Exception):
-    """The script cannot be served; the text is the report.
-
-    Args:
-        report: What is shown to the user.
-        level: Logging level of the report.
-    Attributes:
-        listing: The files of the model directory, to be logged after the report (R3.9).
-    """
-
-    def __init__(self, report: str, level: int = logging.ERROR) -> None:
-        super().__init__(report)
-        self._level = level
-        self.listing: Iterable[str] | None = None
-
-    def tell(self, send: Callable[[ToFrontEnd, Buffer], None]) -> None:
-        """Send the report to the front end, then log what belongs to it."""
-        send(StartFailed(self._level), str(self).encode("utf-8", "backslashreplace"))
-        if self.listing is not None:
-            for line in ("Model Directory Contents:", *self.listing):
-                _log.info("%s", line)
-
-
-class LoadedScript(Struct, frozen=True):
-    """A script whose ``init()`` has returned.
-
-    Attributes:
-        scorer: Answers calls with it.
-        facts: What the front end is told of it (`ScriptFacts`), msgpack.
-    """
-
-    scorer: ScriptScorer
-    facts: bytes
 
 
 def main(connection: socket.socket | None = None) -> int:
@@ -179,7 +138,7 @@ class Worker:
                 wait_for_debugger(self._options.debug_port, self._say)
             except NoDebugger as error:
                 raise Unusable(str(error)) from error
-        return self._start_script()
+        return start_script(self._options, self._where, self._printer.finish_line)
 
     def serve(self, loaded: LoadedScript) -> NoReturn:
         """Say that it is ready, then answer calls.
@@ -227,7 +186,7 @@ class Worker:
             try:
                 apply_document(read_document(path), stdout, stderr)
             except Exception as error:  # it may name anything of theirs
-                raise self._unusable_document(path) from error
+                raise unusable_document(path) from error
             _log.info("Loaded logging config from %s", path)
         else:
             keep_server_loggers()
@@ -244,58 +203,6 @@ class Worker:
             _log.info("%s", line)
         else:
             self._channel.send(Formatted(1), f"{line}\n".encode())
-
-    def _unusable_document(self, path: str) -> Unusable:
-        import traceback  # only needed when something is wrong
-
-        # The opening is literal: log queries match it (R6.9).
-        return Unusable(
-            f"Invalid config file!: {traceback.format_exc()}"
-            f"The file is {path}. Its form is that of Python's logging.config.dictConfig.",
-            logging.CRITICAL,
-        )
-
-    def _start_script(self) -> LoadedScript:
-        options = self._options
-        try:
-            script = load_script(options.entry_script, options.app_root)
-            contract = contracts.read_contract(script)
-            _script_log.info("%s", script.found)
-            _script_log.info("%s", contract.description)
-            for warning in contract.schema.warnings if contract.schema is not None else ():
-                _script_log.warning("%s", warning)
-            scorer = ScriptScorer(script, contract, self._where, options.nan)
-        except ScriptError as error:
-            raise self._unusable(str(error), error) from error
-        _script_log.info("Invoking user's init function")
-        try:
-            scorer.init()
-        except BaseException as error:  # their code: anything can come out (R3.9)
-            self._printer.finish_line()
-            unusable = self._unusable("User's init function failed", error)
-            if os.path.exists(options.model_dir):
-                unusable.listing = tree(options.model_dir)
-            raise unusable from error
-        self._printer.finish_line()
-        _script_log.info("Users's init has completed successfully")
-        try:
-            documents = build_documents(
-                contract.schema,
-                service_name=options.service_name,
-                service_version=options.service_version,
-                service_path_prefix=options.service_path_prefix,
-                app_root=options.app_root,
-            )
-        except ScriptError as error:
-            raise self._unusable(str(error), error) from error
-        _log.info("Scoring timeout is set to %d", options.scoring_timeout_ms)
-        facts = ScriptFacts(is_raw=contract.mode == "raw", documents=documents)
-        return LoadedScript(scorer, msgspec.msgpack.encode(facts))
-
-    def _unusable(self, title: str, error: BaseException) -> Unusable:
-        from azmlinfsrv.script.report import describe, format_report
-
-        return Unusable(format_report(describe(error, title, self._where)))
 
     def _traceback_of(self, error: BaseException) -> str:
         # Only needed when something is wrong; a start without it is a tenth quicker.

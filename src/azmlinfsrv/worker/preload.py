@@ -40,15 +40,9 @@ from azmlinfsrv.messages import Buffer
 from azmlinfsrv.worker import frames
 from azmlinfsrv.worker.channel import Channel, Closed
 from azmlinfsrv.worker.frames import ForkEnded, FrameReader, Start, ToFrontEnd, ToTemplate
-from azmlinfsrv.worker.main import (
-    START_FAILED,
-    LoadedScript,
-    Unusable,
-    Worker,
-    die_with,
-    take_socket,
-)
+from azmlinfsrv.worker.main import START_FAILED, Worker, die_with, take_socket
 from azmlinfsrv.worker.options import WorkerOptions
+from azmlinfsrv.worker.startup import LoadedScript, Unusable
 
 # Asks after its forks this often, should a script have taken SIGCHLD for itself.
 _REAP_MS = 1000

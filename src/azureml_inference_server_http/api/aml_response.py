@@ -1,7 +1,7 @@
 """`AMLResponse`: a script's own status, headers and body (R3.27).
 
 Importing this module imports Flask. How a response becomes bytes is
-`azmlinfsrv.script.raw.response_of`'s business.
+`azmlinfsrv.script.flask_response.response_of`'s business.
 """
 
 from __future__ import annotations

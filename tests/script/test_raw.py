@@ -178,7 +178,7 @@ MEMBERS: dict[str, tuple[Any, Any]] = {
     "raw address": (lambda r: r.environ["RAW_URI"], "/score?a=1&a=%C3%A9&b=+"),
     "printing": (
         lambda r: str(r),
-        "<AMLRequest 'http://scoring.example:81/score?a=1&a=é&b=+' [POST]>",
+        "<Request 'http://scoring.example:81/score?a=1&a=é&b=+' [POST]>",
     ),
     "endpoint": (lambda r: (r.endpoint, r.blueprint), ("main.handle_score", "main")),
     "types": (lambda r: (isinstance(r, AMLRequest), isinstance(r, flask.Request)), (True, True)),

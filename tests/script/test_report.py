@@ -100,12 +100,13 @@ def test_report_reads_well() -> None:
     )
 
     assert format_report(report) == (
-        "User's init function failed at score.py:10 in init\n"
+        "User's init function failed\n"
         "\n"
+        "At score.py:10 in init:\n"
         "     9 | def init():\n"
         "  > 10 |     load(path)\n"
         "\n"
-        "FileNotFoundError: no such file\n"
+        "Encountered Exception FileNotFoundError: no such file\n"
         "\n"
         "Hint: Start the server with --model_dir.\n"
         "\n"

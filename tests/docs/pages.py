@@ -4,7 +4,8 @@ Every fenced block has a marker in the line above it that says how the tests try
 
 =============================== ========================================================
 ``<!-- example: file NAME -->``  the block is written to the page's folder under this name
-``<!-- example: serve -->``      one ``$`` command; it serves until the next such block
+``<!-- example: serve -->``      one ``$`` command; it serves until the next such block;
+                                ``--port N`` is appended unless it names port 5001
 ``<!-- example: run -->``        ``$`` commands, each followed by what it prints
 ``<!-- example: log -->``        lines the log of the running server holds
 ``<!-- example: none REASON -->`` not tried, for this reason

@@ -56,7 +56,7 @@ class Session:
         self.close()
         ((command, _),) = commands_in(example.text)
         # So that the server is our child, and not that of a shell.
-        direct = re.sub(r"^((?:\w+=\S* )*)", r"\1exec ", command, count=1)
+        direct = re.sub(r"^((?:\w+=(?:'[^']*'|\S)* )*)", r"\1exec ", command, count=1)
         # The harness says `--port N`; a server that does not know this names it as it can.
         arguments = "" if str(PORT) in direct else '"$@"'
         direct = direct.replace(str(PORT), "$2")

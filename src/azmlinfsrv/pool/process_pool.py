@@ -129,7 +129,10 @@ class ProcessPool:
             for process in processes:
                 process.kill()
             await asyncio.gather(*(p.gone() for p in processes))
-        await asyncio.to_thread(self._spawner.close)
+        try:
+            await asyncio.to_thread(self._spawner.close)
+        except RuntimeError:  # a host calls this when the interpreter takes no more threads
+            self._spawner.close()
 
     # --- the interface ------------------------------------------------------------------
 

@@ -43,6 +43,10 @@ class Claims:
         """A call was computed in this time."""
         self._typical_s = max(seconds, self._typical_s * _DECAY)
 
+    def forget(self) -> None:
+        """How long calls take has to be learnt anew."""
+        self._typical_s = _UNKNOWN_S
+
     def distrust(self) -> None:
         """Send nothing ahead any more: what it writes could not be told apart by call."""
         self._is_trusted = False
@@ -58,7 +62,7 @@ class Claims:
         except BlockingIOError:
             return 0
         self._skips_due += count
-        self._typical_s = _UNKNOWN_S
+        self.forget()
         return count
 
     def skipped(self) -> None:

@@ -7,7 +7,6 @@ on every platform, and also when the script's own children keep the socket open.
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import signal
 import socket
@@ -297,11 +296,10 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._has_finished = True
         if self._loop is not None:
             self.computing_since = self._loop.time()
-        if self._claims is not None:
-            # What failed or streamed says nothing of how long calls take.
-            self._claims.took(
-                timings.parse_s + timings.run_s + timings.encode_s if timings else math.inf
-            )
+        if self._claims is not None and timings is not None:
+            self._claims.took(timings.parse_s + timings.run_s + timings.encode_s)
+        elif self._claims is not None:
+            self._claims.forget()  # what failed or streamed says nothing of how long calls take
         if self._grace is not None:
             self._grace.cancel()
             self._grace = None

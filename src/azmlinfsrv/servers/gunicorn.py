@@ -28,6 +28,7 @@ from azmlinfsrv.servers.asgi_server import KEEP_ALIVE_S, UVICORN_OPTIONS, Draini
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
 from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
+from azmlinfsrv.worker.parent import die_with
 
 # A front end whose event loop has stood still for this long is replaced.
 _FRONT_END_TIMEOUT_S = 60
@@ -96,6 +97,7 @@ class FrontEnd(UvicornWorker):
         """After the fork: the scoring processes start while this one still imports."""
         loaded: Loaded = self.app.loaded
         self._loaded = loaded
+        die_with(self.ppid, gently=True)  # drain; where this is not to be had, see below
         correlation.reseed()
         self._logs = build_logs(loaded.settings)
         self._pool = build_pool(loaded, self._cannot_start)
@@ -140,7 +142,7 @@ class FrontEnd(UvicornWorker):
         self._server.should_exit = True
 
     async def callback_notify(self) -> None:
-        """A sign of life for the arbiter; without an arbiter there is nothing to do here."""
+        """A sign of life for the arbiter, and a look whether there is one."""
         await super().callback_notify()
         if os.getppid() != self.ppid:
             self._server.should_exit = True

@@ -11,7 +11,6 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -54,6 +53,7 @@ from azmlinfsrv.worker.output import (
     keep_server_loggers,
     write_lines_at_once,
 )
+from azmlinfsrv.worker.parent import die_with
 from azmlinfsrv.worker.startup import LoadedScript, Unusable, start_script, unusable_document
 
 START_FAILED = 3  # the exit status; the front end has the report already
@@ -75,7 +75,8 @@ def main(connection: socket.socket | None = None) -> int:
     try:
         start = channel.receive_start()
         options = msgspec.msgpack.decode(start.options, type=WorkerOptions)
-        die_with(options.parent_pid)
+        if not die_with(options.parent_pid):
+            raise Closed
         worker = Worker(channel, options)
         try:
             loaded = worker.load(start)
@@ -93,17 +94,6 @@ def take_socket() -> socket.socket:
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     return socket.socket(fileno=descriptor)
-
-
-def die_with(parent_pid: int) -> None:
-    """Be killed when the front end dies, even in the middle of user code."""
-    if sys.platform == "linux":
-        import ctypes  # only where it is needed
-
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
-        if os.getppid() != parent_pid:
-            raise Closed
 
 
 class Worker:

@@ -40,8 +40,9 @@ from azmlinfsrv.messages import Buffer
 from azmlinfsrv.worker import frames
 from azmlinfsrv.worker.channel import Channel, Closed
 from azmlinfsrv.worker.frames import ForkEnded, FrameReader, Start, ToFrontEnd, ToTemplate
-from azmlinfsrv.worker.main import START_FAILED, Worker, die_with, take_socket
+from azmlinfsrv.worker.main import START_FAILED, Worker, take_socket
 from azmlinfsrv.worker.options import WorkerOptions
+from azmlinfsrv.worker.parent import die_with
 from azmlinfsrv.worker.startup import LoadedScript, Unusable
 
 # Asks after its forks this often, should a script have taken SIGCHLD for itself.
@@ -63,7 +64,8 @@ def main() -> int:
     try:
         start = orders.start()
         options = msgspec.msgpack.decode(start.options, type=WorkerOptions)
-        die_with(options.parent_pid)
+        if not die_with(options.parent_pid):
+            raise Closed
         worker = Worker(channel, options)
         try:
             loaded = worker.load(start)
@@ -213,7 +215,8 @@ class Template:
         os.dup2(order.errors, 2)
         order.close()
         self._channel.restart()
-        die_with(self._pid)
+        if not die_with(self._pid):
+            raise Closed
         self._channel.receive_start()  # loaded already; what comes with it is the channel's
         self._loaded.scorer.forked()
         reseed()

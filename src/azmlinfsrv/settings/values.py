@@ -171,7 +171,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = None
     max_body_bytes: Annotated[
         int,
-        Meta(ge=1, le=2**40),
+        Meta(ge=1, le=2**32 - 1),  # what a frame to a scoring process can carry
         Setting(
             "Largest request body in bytes; a larger one is answered 413.",
             LISTENING,

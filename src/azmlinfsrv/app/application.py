@@ -17,7 +17,6 @@ from azmlinfsrv.errors import (
     MethodNotAllowed,
     NotFound,
     RequestError,
-    ScoringFailed,
     Unavailable,
 )
 from azmlinfsrv.messages import BUFFERS, Headers, Request, Response
@@ -140,7 +139,7 @@ class Application:
             raise  # there is nobody to answer
         except Exception:  # noqa: BLE001  # a fault of ours must not cost the caller an answer
             _log.exception("Encountered Exception")
-            response = response_for(ScoringFailed(_INTERNAL))
+            response = response_for(RequestError(_INTERNAL))  # R4.7, row G
         more: Headers = []
         if route is not None and request.method not in route.methods:
             route = None  # neither CORS headers nor a line in the log (R4.14, R6.6)

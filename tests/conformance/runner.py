@@ -301,6 +301,8 @@ def _differences(launch: Launch, case: Case, is_ready: bool) -> list[str]:
 
 
 def _answer_differences(launch: Launch, request: Request | Raw, expected: Expected) -> list[str]:
+    if isinstance(expected, Answer) and expected.unlogged:
+        _wait_for_log(launch, len(launch.out()))  # the lines of the request before this one
     out_before, err_before = len(launch.out()), len(launch.err())
     silent = isinstance(expected, Silent)
     try:
@@ -367,13 +369,17 @@ def _output_differences(
         if not launch.until(partial(_has, (pattern,), lambda: f"{out()}\n{err()}"), LOG_S):
             differences.append(f"output lacks {pattern!r}: {_end(out())}\n{_end(err())}")
     if expected.unlogged:
-        # Whatever was going to be written has been when the line of a later request is.
-        mark = f"version=mark-{uuid.uuid4().hex}"
-        launch.ask(get(f"/swagger.json?{mark}"))
-        launch.until(lambda: mark in out(), LOG_S)
+        _wait_for_log(launch, out_from)
         if found := present_pattern(expected.unlogged, out() + err()):
             differences.append(f"output has {found!r}: {_end(out() + err())}")
     return differences
+
+
+def _wait_for_log(launch: Launch, start: int) -> None:
+    """Whatever was going to be written has been when the line of a later request is."""
+    mark = f"version=mark-{uuid.uuid4().hex}"
+    launch.ask(get(f"/swagger.json?{mark}"))
+    launch.until(lambda: mark in launch.out()[start:], LOG_S)
 
 
 def _has(patterns: tuple[str, ...], text: Callable[[], str]) -> bool:

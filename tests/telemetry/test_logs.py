@@ -43,7 +43,8 @@ def test_a_handler_that_stands_still_holds_up_nobody(tmp_path: Path) -> None:
     text = output_of('for _ in range(30_000): log.info("x" * 99)\nprint("done")', tmp_path)
     os.close(other_end)
 
-    assert text == "done\n"
+    lines = [line for line in text.splitlines() if "log records were dropped" not in line]
+    assert lines == ["done"]
 
 
 def test_a_document_that_cannot_be_applied_leaves_the_defaults(tmp_path: Path) -> None:

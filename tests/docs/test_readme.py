@@ -9,8 +9,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.docs.pages import PORT, Example, commands_in, examples_in
 from tests.harness import Server
 
@@ -39,7 +37,6 @@ def test_a_newcomer_needs_two_commands() -> None:
     assert block.text == "$ make serve\n$ make test\n"
 
 
-@pytest.mark.skipif(_MAKE is None, reason="make is not installed")
 def test_make_serve_answers_as_the_readme_says() -> None:
     block = next(block for block in blocks() if "Hello" in block.text)
     program, *arguments = command_of_make_serve()

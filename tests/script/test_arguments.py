@@ -13,7 +13,6 @@ from azmlinfsrv.messages import Headers, Request
 from azmlinfsrv.script.arguments import (
     header_dict,
     json_object,
-    named_arguments,
     query_object,
     text_argument,
 )
@@ -359,21 +358,6 @@ def test_deep_json_does_no_harm_where_the_script_raised_the_limit() -> None:
             json_object(post(b'{"a":NaN,"b":' * 20_000))
     finally:
         sys.setrecursionlimit(limit)
-
-
-PARAMETERS = [("n", False), ("m", True), ("k", False)]
-
-
-def test_arguments_are_the_keys_that_are_parameters() -> None:
-    assert named_arguments({"k": 1, "x": 2, "n": None}, PARAMETERS) == {"n": None, "k": 1}
-
-
-@pytest.mark.parametrize(("values", "name"), [({}, "n"), ({"n": 1}, "k"), ({"N": 1, "k": 1}, "n")])
-def test_the_first_missing_argument_is_named(values: dict[str, object], name: str) -> None:
-    with pytest.raises(BadInput) as caught:
-        named_arguments(values, PARAMETERS)
-
-    assert caught.value.message == f"A value is not provided for the '{name}' parameter."
 
 
 def test_request_headers_look_as_under_wsgi() -> None:

@@ -175,7 +175,8 @@ def test_a_circle_through_dataclasses_is_named() -> None:
 
 
 def test_a_pydantic_model_is_the_object_of_its_fields() -> None:
-    pydantic = pytest.importorskip("pydantic")
+    import pydantic
+
     model = pydantic.create_model("Model", label=(str, ...), when=(dt.date, ...))
 
     text = json_text.dumps([model(label="é", when=dt.date(2024, 1, 2))])

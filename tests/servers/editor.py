@@ -11,6 +11,21 @@ from typing import Any
 
 from tests.harness import free_port, until
 
+# What is debugged.
+SCRIPT = """\
+import json
+
+def init():
+    global factor
+    factor = 2
+
+def run(data):
+    number = json.loads(data)["number"]
+    result = number * factor
+    return {"result": result}
+"""
+STOP_LINE = 9  # where `number` is known and `result` is not
+
 
 class Editor:
     """A minimal client of the Debug Adapter Protocol.

@@ -14,23 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Answer, Server, free_port, until
-from tests.servers.editor import Editor
-
-pytest.importorskip("debugpy")
-
-SCRIPT = """\
-import json
-
-def init():
-    global factor
-    factor = 2
-
-def run(data):
-    number = json.loads(data)["number"]
-    result = number * factor
-    return {"result": result}
-"""
-STOP_LINE = 9  # where `number` is known and `result` is not
+from tests.servers.editor import SCRIPT, STOP_LINE, Editor
 
 DEBUGGING = (
     "!! Starting the inference server in DEBUGGING mode because AZUREML_DEBUG_PORT is set.",

@@ -1,6 +1,6 @@
 """What run() is called with, out of a request.
 
-Text mode takes `text_argument`, schema mode `json_object` and `named_arguments`, and any
+Text mode takes `text_argument`, schema mode `json_object`, and any
 mode may ask for `header_dict`. Which mode a script is in, and which parameters it has, is
 for `azmlinfsrv.script.contract`. Error texts are those of the reference server (1.5.1).
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
 from azmlinfsrv.errors import BadInput, EncodingFailed, UnsupportedMediaType
@@ -115,25 +114,6 @@ def is_json_content_type(content_type: bytes) -> bool:
     return media_type == b"application/json" or (
         media_type.startswith(b"application/") and media_type.endswith(b"+json")
     )
-
-
-def named_arguments(
-    values: dict[str, object], parameters: Iterable[tuple[str, bool]]
-) -> dict[str, object]:
-    """The values run() has parameters for; others are dropped (R3.18).
-
-    Args:
-        parameters: ``(name, has a default)`` in the order of the signature.
-    Raises:
-        BadInput: one without a default has no value; names the first.
-    """
-    arguments: dict[str, object] = {}
-    for name, is_optional in parameters:
-        if name in values:
-            arguments[name] = values[name]
-        elif not is_optional:
-            raise BadInput(f"A value is not provided for the '{name}' parameter.")
-    return arguments
 
 
 def header_dict(request: Request) -> dict[str, str]:

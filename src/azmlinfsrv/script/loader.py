@@ -12,7 +12,6 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -134,8 +133,3 @@ def _entry_of(module: ModuleType, path: str) -> EntryScript:
         inner_file = getattr(inner, "__file__", None) or inner.__name__
         found = f"Found driver script at {path} and the score script at {inner_file}"
     return EntryScript(path=path, module=module, init=module.init, run=run, found=found)
-
-
-def folder_of(path: str) -> Path:
-    """The script's own folder."""
-    return Path(path).parent

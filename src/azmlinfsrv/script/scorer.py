@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from azmlinfsrv.errors import Interruption, ScoringFailed
 from azmlinfsrv.messages import Request, Response, Timings
 from azmlinfsrv.script import raw
-from azmlinfsrv.script.arguments import header_dict, json_object, query_object, text_argument
+from azmlinfsrv.script.arguments import header_dict, json_object, text_argument
 from azmlinfsrv.script.contract import HEADERS_PARAMETER, Contract
 from azmlinfsrv.script.flask_response import response_of
 from azmlinfsrv.script.json_text import NaN
@@ -94,9 +94,7 @@ class ScriptScorer:
         if contract.mode == "text":
             inputs = {contract.input_name: text_argument(request)}
         elif contract.schema is not None:
-            # R3.19: on GET the query is the object.
-            given = query_object(request.query) if request.method == "GET" else json_object(request)
-            inputs = contract.schema.arguments(given)
+            inputs = contract.schema.arguments(json_object(request))
         else:
             inputs = {contract.input_name: flask_request}
         if contract.takes_headers:

@@ -11,6 +11,7 @@ ServerError
     ├── MethodNotAllowed       the path exists, the method does not            405
     ├── BodyTooLarge           the body is over the limit                      413
     ├── UnsupportedMediaType   schema mode takes JSON only                     415
+    ├── FatalRequest           it has ended its worker, and again              422
     ├── HeaderTooLong          an identification header is too long            431
     ├── Overloaded             too many calls are waiting                      429
     ├── Unavailable            no worker can take the call now                 503
@@ -19,7 +20,7 @@ ServerError
         ├── EncodingFailed     what run() returned cannot be written           500
         └── ScoringProcessEnded   the process died under the call              500
 
-A `RequestError` becomes a response in `azmlinfsrv.app.errors`, a `StartupError`
+A `RequestError` becomes a response in `azmlinfsrv.app.failures`, a `StartupError`
 an exit status in `azmlinfsrv.__main__`; nowhere else.
 """
 
@@ -121,6 +122,12 @@ class UnsupportedMediaType(RequestError):
     """The content type, or the content coding, is not one this script takes (R3.17)."""
 
     status = 415
+
+
+class FatalRequest(RequestError):
+    """It has ended the process that computed it more than once (RFC 9110, 15.5.21)."""
+
+    status = 422
 
 
 class HeaderTooLong(RequestError):

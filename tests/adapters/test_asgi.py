@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from azmlinfsrv.adapters.asgi import AsgiApplication, Message
+from azmlinfsrv.app.buffers import BodyBudget
 from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.errors import BodyTooLarge, RequestError
 from azmlinfsrv.messages import Buffer, Request, Response
@@ -33,7 +34,7 @@ class Handler:
         self.request = request
         try:
             if self.reads:
-                self.body = await caller.read_body(LIMIT)
+                self.body = await caller.read_body(LIMIT, BodyBudget(LIMIT).share())
             self.left = caller.has_left()
         except RequestError as error:
             self.error = error

@@ -27,7 +27,13 @@ class FakePool:
         self._score = score
 
     async def submit(
-        self, request: Request, limit_s: float, has_left: Callable[[], bool]
+        self,
+        request: Request,
+        limit_s: float,
+        has_left: Callable[[], bool],
+        *,
+        spent_s: float = 0.0,
+        is_limit_callers: bool = False,
     ) -> Response:
         if has_left():
             raise CallerLeft

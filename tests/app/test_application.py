@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from azmlinfsrv.app.application import Application, Policy
+from azmlinfsrv.app.buffers import BodyShare
 from azmlinfsrv.errors import (
     BadInput,
     BodyTooLarge,
@@ -48,7 +49,13 @@ class FakePool:
         self.state = Readiness(True)
 
     async def submit(
-        self, request: Request, limit_s: float, has_left: Callable[[], bool]
+        self,
+        request: Request,
+        limit_s: float,
+        has_left: Callable[[], bool],
+        *,
+        spent_s: float = 0.0,
+        is_limit_callers: bool = False,
     ) -> Response:
         self.asked.append((request, limit_s))
         if isinstance(self.answer, BaseException):
@@ -74,7 +81,7 @@ class FakeCaller:
         self.body = body
         self.limit_bytes = 0
 
-    async def read_body(self, limit_bytes: int) -> Buffer:
+    async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         self.limit_bytes = limit_bytes
         if isinstance(self.body, BaseException):
             raise self.body
@@ -459,7 +466,9 @@ def test_a_caller_that_left_gets_no_answer_and_no_blame(
     with pytest.raises(CallerLeft):
         handle(pool=pool, caller=caller)
 
-    assert log == []
+    (line,) = log
+    assert line.levelname == "INFO"
+    assert re.fullmatch(r"POST /score 499 \d+\.\d{3}ms 0", line.getMessage())
 
 
 # --- the line in the log ------------------------------------------------------------------

@@ -89,7 +89,7 @@ class Bench:
     async def busy(self, count: int = 1) -> None:
         """Return once *count* processes compute a call."""
         await self.until(
-            lambda: sum(process.call is not None for process in self.pool._processes) == count
+            lambda: sum(process.call is not None for process in self.pool.fleet.processes) == count
         )
 
     def log(self) -> str:
@@ -103,7 +103,7 @@ class Bench:
     def processes(self) -> list[psutil.Process]:
         """The scoring processes that have not been waited for yet."""
         found = []
-        for process in self.pool._processes:
+        for process in self.pool.fleet.processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 found.append(psutil.Process(process.pid))
         return found
@@ -173,9 +173,8 @@ async def pool_of(
     reports: list[str] = []
     loaded = read_settings(flags, {}, folder)
     with listening(lines):
-        pool = build_pool(loaded, reports.append)
-        if spawner is not None:
-            pool._spawner = spawner
+        make_spawner = None if spawner is None else lambda: spawner
+        pool = build_pool(loaded, reports.append, make_spawner)
         bench = Bench(pool, lines, reports)
         pool.launch()
         while late and any(p.status() != psutil.STATUS_ZOMBIE for p in bench.processes()):

@@ -304,7 +304,7 @@ def test_an_idle_process_that_dies_costs_no_call(tmp_path: Path) -> None:
         async with pool_of(tmp_path, OBEDIENT) as bench:
             for _ in range(3):
                 os.kill(await bench.value("pid"), signal.SIGKILL)
-                process = next(iter(bench.pool._processes))
+                process = next(bench.pool.fleet.processes)
                 await bench.until(lambda p=process: not p._is_connected)  # type: ignore[misc]
 
                 assert await bench.value("n") == "n"
@@ -337,7 +337,7 @@ def test_a_process_that_closes_its_socket_but_lives_costs_no_call(tmp_path: Path
 
     async def main() -> None:
         async with pool_of(tmp_path, source) as bench:
-            process = next(iter(bench.pool._processes))
+            process = next(bench.pool.fleet.processes)
             await bench.until(lambda: not process._is_connected)
             flag.unlink()
 
@@ -366,7 +366,7 @@ def test_no_call_is_lost_or_run_twice_when_processes_die_at_random(tmp_path: Pat
             found = await asyncio.gather(*(client(number) for number in range(20)))
 
             assert [text for wrong in found for text in wrong] == []
-            await bench.until(lambda: len(bench.pool._processes) == 2)
+            await bench.until(lambda: len(list(bench.pool.fleet.processes)) == 2)
 
     run(main())
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from azmlinfsrv.adapters.body import too_large, truncated
 from azmlinfsrv.app.application import Application
+from azmlinfsrv.app.buffers import BodyShare
 from azmlinfsrv.errors import StartupError
 from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import CallerLeft, StreamCut
@@ -171,11 +172,13 @@ class AsgiCaller:
             for name, value in self._headers
         )
 
-    async def read_body(self, limit_bytes: int) -> Buffer:
+    async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         """See `azmlinfsrv.app.interface.Caller`."""
         for name, value in self._headers:
-            if name == b"content-length" and int(value) > limit_bytes:
-                raise too_large(limit_bytes)
+            if name == b"content-length":
+                if int(value) > limit_bytes:
+                    raise too_large(limit_bytes)
+                share.grow_to(int(value))
         message = await self._receive()
         body: Buffer = message.get("body", b"")
         if message.get("more_body"):
@@ -183,6 +186,7 @@ class AsgiCaller:
             while message.get("more_body") and len(parts) <= limit_bytes:
                 message = await self._receive()
                 parts += message.get("body", b"")
+                share.grow_to(len(parts))
             body = parts
         if len(body) > limit_bytes:  # sent in chunks: only now is it known
             raise too_large(limit_bytes)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from azmlinfsrv.adapters.body import too_large, truncated
 from azmlinfsrv.adapters.loop_thread import LoopThread
 from azmlinfsrv.app.application import Application
+from azmlinfsrv.app.buffers import BodyShare
 from azmlinfsrv.errors import BadInput, RequestError
 from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import CallerLeft
@@ -186,6 +187,11 @@ class _WsgiCaller:
         # Waitress tells if it reads ahead (`channel_request_lookahead`), others never do.
         self.has_left: Callable[[], bool] = environ.get("waitress.client_disconnected", _stays)
 
+    def declared_bytes(self) -> int:
+        """The length of the body; 0 if it is not said."""
+        length = self._environ.get("CONTENT_LENGTH") or ""
+        return int(length) if length.isascii() and length.isdigit() else 0
+
     def read(self, limit_bytes: int) -> Buffer:
         """The whole body; blocks. Errors as `azmlinfsrv.app.interface.Caller.read_body`."""
         environ = self._environ
@@ -232,8 +238,9 @@ class _WsgiCaller:
 class BufferedCaller(_WsgiCaller):
     """A peer whose body the server holds in memory."""
 
-    async def read_body(self, limit_bytes: int) -> Buffer:
+    async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         """See `azmlinfsrv.app.interface.Caller`."""
+        share.grow_to(self.declared_bytes())
         if int(self._environ.get("CONTENT_LENGTH") or 0) <= _SMALL_BYTES:
             return self.read(limit_bytes)
         return await asyncio.get_running_loop().run_in_executor(None, self.read, limit_bytes)
@@ -248,8 +255,10 @@ class BlockingCaller(_WsgiCaller):
             queue.SimpleQueue()
         )
 
-    async def read_body(self, limit_bytes: int) -> Buffer:
+    async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         """See `azmlinfsrv.app.interface.Caller`."""
+        # What is sent in chunks is known when it is there: it is bounded by the host's threads.
+        share.grow_to(min(self.declared_bytes(), limit_bytes))
         body: asyncio.Future[Buffer] = asyncio.get_running_loop().create_future()
         self._orders.put((limit_bytes, body))
         return await body

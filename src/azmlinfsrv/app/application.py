@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Coroutine
 from time import perf_counter
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from azmlinfsrv.app.buffers import BodyBudget
 from azmlinfsrv.app.correlation import Correlation, correlate
 from azmlinfsrv.app.cors import Cors
+from azmlinfsrv.app.deadline import callers_limit_s
 from azmlinfsrv.app.failures import FUNCTION_FAILED, response_for
 from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.errors import (
@@ -36,6 +40,9 @@ _NOT_ROUTED = "The method is not allowed for the requested URL."
 _NOT_ALLOWED = "Method not allowed"
 _INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
 
+# What proxies log for a client that left before it was answered; nobody is sent it.
+_CALLER_LEFT = 499
+
 # An ordinary answer has these two: its type, and whether run() failed.
 _OWN_HEADERS = 2
 
@@ -51,6 +58,7 @@ class Policy(Struct, frozen=True):
     Attributes:
         max_body_bytes: Longer bodies are refused with 413.
         limit_s: Seconds a call may take from its arrival; 0.0 means no limit.
+        max_buffered_bytes: What all large bodies together may take.
         server_version: Value of ``x-ms-server-version``; empty means no such header.
         cors_origins: Value of ``AML_CORS_ORIGINS``; empty means no such headers.
         health_port: A port that answers probes and nothing else (R8.4); 0 means none.
@@ -60,6 +68,7 @@ class Policy(Struct, frozen=True):
     max_body_bytes: int
     limit_s: float
     server_version: str
+    max_buffered_bytes: int = 2**62
     cors_origins: str = ""
     health_port: int = 0
     has_access_log: bool = False
@@ -88,6 +97,7 @@ class Application:
     def __init__(self, pool: Pool, policy: Policy) -> None:
         self._pool = pool
         self._policy = policy
+        self._bodies = BodyBudget(policy.max_buffered_bytes)
         version = policy.server_version.encode("latin-1", "replace")
         self._version: Headers = [(b"x-ms-server-version", version)] if version else []
         self._cors = Cors(policy.cors_origins) if policy.cors_origins else None
@@ -136,7 +146,10 @@ class Application:
         except RequestError as error:
             response = response_for(error)
         except CallerLeft:
-            raise  # there is nobody to answer
+            # There is nobody to answer; the line says how long somebody waited.
+            if route is not None and route.is_logged:
+                self._log(request, _CALLER_LEFT, perf_counter() - began, 0, correlation)
+            raise
         except Exception:  # noqa: BLE001  # a fault of ours must not cost the caller an answer
             _log.exception("Encountered Exception")
             response = response_for(RequestError(_INTERNAL))  # R4.7, row G
@@ -148,18 +161,30 @@ class Application:
         response = self._finish(response, more, correlation)
         if route is not None and route.is_logged and correlation.error is None:
             body = response.body
-            logs.request_line(
-                request.method,
-                request.path,
-                request.query,
-                response.status,
-                perf_counter() - began,
-                len(body) if isinstance(body, BUFFERS) else None,
-                correlation.request_id,
-            )
+            length = len(body) if isinstance(body, BUFFERS) else None
+            self._log(request, response.status, perf_counter() - began, length, correlation)
         if self._policy.has_access_log:
             logs.access_line(request, response, perf_counter() - began)
         return response
+
+    def _log(
+        self,
+        request: Request,
+        status: int,
+        seconds: float,
+        length: int | None,
+        correlation: Correlation,
+    ) -> None:
+        """The one line a request (R6.6)."""
+        logs.request_line(
+            request.method,
+            request.path,
+            request.query,
+            status,
+            seconds,
+            length,
+            correlation.request_id,
+        )
 
     def _find(self, request: Request) -> Route | None:
         routes, path = self._routes, request.path
@@ -219,8 +244,10 @@ class Application:
         return Response(200, [_HTML], b"Healthy")
 
     async def _ready(self, request: Request, correlation: Correlation, caller: Caller) -> Response:
-        """A worker can score."""
-        return await self._health(request, correlation, caller)
+        """A worker can score; what is wrong all the same is said."""
+        response = await self._health(request, correlation, caller)
+        note = self._pool.readiness().reason
+        return replace(response, body=f"Healthy\n{note}\n".encode()) if note else response
 
     async def _options(
         self, request: Request, _correlation: Correlation, _caller: Caller
@@ -242,21 +269,35 @@ class Application:
     # --- scoring ------------------------------------------------------------------------
 
     async def _score(self, request: Request, correlation: Correlation, caller: Caller) -> Response:
-        body = await caller.read_body(self._policy.max_body_bytes)
-        scored = Request(
-            request.method,
-            request.path,
-            request.query,
-            request.headers,
-            body,
-            request.scheme,
-            request.client,
-            request.server,
-            request.http_version,
-            correlation.request_id,
-            correlation.client_request_id,
-        )
-        return await self._pool.submit(scored, self._policy.limit_s, caller.has_left)
+        arrived_s = perf_counter()
+        limit_s = self._policy.limit_s
+        callers_s = callers_limit_s(request.headers)
+        is_callers = callers_s < (limit_s or math.inf)
+        share = self._bodies.share()
+        try:
+            body = await caller.read_body(self._policy.max_body_bytes, share)
+            scored = Request(
+                request.method,
+                request.path,
+                request.query,
+                request.headers,
+                body,
+                request.scheme,
+                request.client,
+                request.server,
+                request.http_version,
+                correlation.request_id,
+                correlation.client_request_id,
+            )
+            return await self._pool.submit(
+                scored,
+                callers_s if is_callers else limit_s,
+                caller.has_left,
+                spent_s=perf_counter() - arrived_s,
+                is_limit_callers=is_callers,
+            )
+        finally:
+            share.release()
 
     async def _score_or_options(
         self, request: Request, correlation: Correlation, caller: Caller

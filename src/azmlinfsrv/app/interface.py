@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from azmlinfsrv.app.buffers import BodyShare
 from azmlinfsrv.messages import Buffer
 
 
 class Caller(Protocol):
     """Whoever waits for the answer to one request."""
 
-    async def read_body(self, limit_bytes: int) -> Buffer:
+    async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         """The whole body.
 
+        Args:
+            share: Told how large the body is, or becomes, before it is held.
         Raises:
+            Overloaded: there is no memory for it now; the rest was not read.
             BodyTooLarge: it is over *limit_bytes*; the rest was not read.
             BadInput: it ended before it was complete (D10).
             CallerLeft: the connection has closed.

@@ -6,6 +6,7 @@ People and scripts read it line by line, so labels and order are contract.
 from __future__ import annotations
 
 from azmlinfsrv import __version__
+from azmlinfsrv.app.buffers import SMALL_BYTES
 from azmlinfsrv.settings import Loaded, health_port
 
 _RULE = "-" * 15
@@ -52,7 +53,7 @@ def address(host: str, port: int) -> str:
 
 
 def settings_rows(loaded: Loaded, slots: int = 1) -> list[tuple[str, object]]:
-    """Label and value of each row: the reference server's twelve and the calls at once."""
+    """Label and value of each row: the reference server's twelve, then ours."""
     settings, origins = loaded.settings, loaded.origins
     timeout_s = settings.worker_timeout_s
     cors = settings.cors_origins
@@ -82,4 +83,14 @@ def settings_rows(loaded: Loaded, slots: int = 1) -> list[tuple[str, object]]:
         ),
         ("Create dedicated endpoint for health", separate),
         ("Scoring calls at once", settings.worker_count * slots),
+        (
+            "Memory for request bodies (at most)",
+            f"{settings.queue_size} waiting x {_mib(min(SMALL_BYTES, settings.max_body_bytes))}, "
+            f"{_mib(settings.max_buffered_bytes)} for larger ones "
+            f"(each up to {_mib(settings.max_body_bytes)})",
+        ),
     ]
+
+
+def _mib(count: int) -> str:
+    return f"{count / 1024**2:.3g} MiB"

@@ -96,8 +96,9 @@ def serve_command(loaded: Loaded) -> int:
             write_record(logging.ERROR, text, log_format)
         return 1
     from azmlinfsrv.cli.banner import banner
-    from azmlinfsrv.servers import serve
+    from azmlinfsrv.servers import check, serve
 
+    check(settings)
     for level, text in loaded.notices:
         if level >= logging.getLevelName(settings.log_level):
             write_record(level, text, log_format)

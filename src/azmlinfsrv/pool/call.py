@@ -34,9 +34,11 @@ class Call:
 
     __slots__ = (
         "answered",
+        "arrived_s",
         "deadline",
         "has_left",
         "id",
+        "is_limit_callers",
         "limit_s",
         "process",
         "request",
@@ -51,6 +53,9 @@ class Call:
         has_left: Callable[[], bool],
         limit_s: float,
         deadline: float,
+        arrived_s: float,
+        *,
+        is_limit_callers: bool = False,
     ) -> None:
         self.id = call_id
         self.request = request
@@ -58,6 +63,8 @@ class Call:
         self.has_left = has_left
         self.limit_s = limit_s
         self.deadline = deadline  # on the loop's clock; infinite if there is no limit
+        self.arrived_s = arrived_s  # on the loop's clock
+        self.is_limit_callers = is_limit_callers  # the caller allows less than the server
         self.process: WorkerProcess | None = None
         self.stream: Stream | None = None
 

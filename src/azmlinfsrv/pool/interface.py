@@ -12,7 +12,10 @@ from azmlinfsrv.script.facts import ScriptFacts
 
 
 class Readiness(Struct, frozen=True):
-    """Whether a call would be computed now, and if not, why (X11)."""
+    """Whether a call would be computed now, and if not, why (X11).
+
+    `reason` may also say what is wrong while calls are computed.
+    """
 
     is_ready: bool
     reason: str = ""
@@ -22,13 +25,21 @@ class Pool(Protocol):
     """Decides where and when the script is asked."""
 
     async def submit(
-        self, request: Request, limit_s: float, has_left: Callable[[], bool]
+        self,
+        request: Request,
+        limit_s: float,
+        has_left: Callable[[], bool],
+        *,
+        spent_s: float = 0.0,
+        is_limit_callers: bool = False,
     ) -> Response:
         """Have the request scored.
 
         Args:
-            limit_s: Seconds from now to the answer; 0.0 means no limit.
+            limit_s: Seconds from the request's arrival to the answer; 0.0 means no limit.
             has_left: Whether the caller has gone; asked before run() is called.
+            spent_s: Seconds since it arrived.
+            is_limit_callers: The limit is the caller's own, less than the server allows.
         Raises:
             RequestError: there is no answer; the error says why.
             CallerLeft: the caller had gone before its turn came.

@@ -7,20 +7,22 @@ on every platform, and also when the script's own children keep the socket open.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from azmlinfsrv.messages import Buffer, Response, Timings
 from azmlinfsrv.pool.call import Call
 from azmlinfsrv.pool.claims import Claims
 from azmlinfsrv.pool.lines import LineReader, line_reader, relay
 from azmlinfsrv.pool.loopback import LoopbackChild
-from azmlinfsrv.pool.spawn import Child, Spawner
+from azmlinfsrv.pool.service_time import ServiceTime
+from azmlinfsrv.pool.spawn import Child
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker import frames
 from azmlinfsrv.worker.frames import (
@@ -45,6 +47,9 @@ from azmlinfsrv.worker.frames import (
 )
 from azmlinfsrv.worker.interrupts import DOORBELL
 
+if TYPE_CHECKING:
+    from azmlinfsrv.pool.fleet import Generation
+
 # Between two doorbells for the same call, in seconds; one is nearly always enough.
 _RING_AGAIN_S = 0.05
 # How long a process may take to go once its socket has closed, in seconds.
@@ -52,9 +57,11 @@ _EXIT_S = 2.0
 # How long its last words may take to arrive after it has gone, in seconds.
 _LAST_WORDS_S = 0.2
 
+_DID_NOT_STOP = "run() did not stop when it was interrupted"
+
 
 class Supervisor(Protocol):
-    """What a process tells the pool."""
+    """What a process tells the fleet."""
 
     def process_ready(self, process: WorkerProcess, facts: bytes) -> None:
         """``init()`` has returned."""
@@ -73,11 +80,26 @@ class Supervisor(Protocol):
 
 
 class WorkerProcess(asyncio.BufferedProtocol):
-    """Starts a scoring process, gives it calls, and hears how they ended."""
+    """Starts a scoring process, gives it calls, and hears how they ended.
 
-    def __init__(self, supervisor: Supervisor, spawner: Spawner) -> None:
+    Attributes:
+        generation: Those it was started with.
+        is_ready: It is given calls; set by the fleet.
+        is_retiring: It is given no more calls, and ends when it has finished what it has.
+        is_worn: Another is being started to take its place.
+        ready_s: When it was first given calls, on the loop's clock.
+        finished: How many calls it has answered.
+        last_call: After how many it is worn.
+        computing_since: When the call it computes became the first it has, on the loop's clock.
+        unbegun: Set when it has ended: calls that were sent ahead and never begun.
+    """
+
+    def __init__(
+        self, supervisor: Supervisor, generation: Generation, service: ServiceTime
+    ) -> None:
         self._supervisor = supervisor
-        self._spawner = spawner
+        self._service = service
+        self.generation = generation
         self._reader: FrameReader[ToFrontEnd] = FrameReader(frames.to_front_end)
         self._transport: asyncio.WriteTransport | None = None
         self._child: Child | None = None
@@ -93,10 +115,12 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._is_connected = False
         self._gone = asyncio.Event()
         self._has_finished = False
-        self.is_ready = False
-        # On the loop's clock.
+        self._killed_because = ""
+        self.is_ready = self.is_retiring = self.is_worn = False
+        self.ready_s = 0.0
+        self.finished = 0
+        self.last_call: float = math.inf
         self.computing_since = 0.0
-        # Set when it has ended: calls that were sent ahead and never begun.
         self.unbegun: list[Call] = []
 
     # --- life ---------------------------------------------------------------------------
@@ -122,6 +146,16 @@ class WorkerProcess(asyncio.BufferedProtocol):
         return self._calls
 
     @property
+    def has_ended(self) -> bool:
+        """The process is gone."""
+        return self._gone.is_set()
+
+    @property
+    def was_stopped(self) -> bool:
+        """It was killed because a call did not end when it was interrupted."""
+        return self._killed_because == _DID_NOT_STOP
+
+    @property
     def room(self) -> int:
         """How many more calls it may be sent now."""
         if not self.is_ready or self._gone.is_set() or not self._is_connected:
@@ -132,7 +166,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
 
     def launch(self, start: Start) -> None:
         """Start the process; needs no event loop, so that it can come before one."""
-        self._child = child = self._spawner.spawn()
+        self._child = child = self.generation.spawner.spawn()
         self._lines = [
             line_reader("azmlinfsrv.print", child.output[0], self),
             line_reader("azmlinfsrv.stderr", child.output[1], self),
@@ -178,9 +212,10 @@ class WorkerProcess(asyncio.BufferedProtocol):
     def _watch_exit(self) -> None:
         threading.Thread(target=self._wait_for_exit, name="worker exit", daemon=True).start()
 
-    def kill(self) -> None:
-        """End the process and everything in its session now."""
+    def kill(self, because: str = "") -> None:
+        """End the process and everything in its session now; *because* is told with its end."""
         if self._child is not None and self._return_code is None:
+            self._killed_because = self._killed_because or because
             self._child.kill()
 
     def close(self) -> None:
@@ -200,9 +235,10 @@ class WorkerProcess(asyncio.BufferedProtocol):
         if code >= 0:
             return f"exited with status {code}"
         try:
-            return f"was ended by signal {signal.Signals(-code).name}"
+            how = f"was ended by signal {signal.Signals(-code).name}"
         except ValueError:
-            return f"was ended by signal {-code}"
+            how = f"was ended by signal {-code}"
+        return f"{how}: {self._killed_because}" if self._killed_because else how
 
     # --- calls --------------------------------------------------------------------------
 
@@ -289,13 +325,16 @@ class WorkerProcess(asyncio.BufferedProtocol):
             f"its process {self.pid} is being replaced.",
             self.request_id(),
         )
-        self.kill()
+        self.kill(_DID_NOT_STOP)
 
     def _finish_call(self, timings: Timings | None) -> None:
         self._calls.popleft()
         self._has_finished = True
+        self.finished += 1
         if self._loop is not None:
-            self.computing_since = self._loop.time()
+            now_s = self._loop.time()
+            self._service.took(now_s - self.computing_since)
+            self.computing_since = now_s
         if self._claims is not None and timings is not None:
             self._claims.took(timings.parse_s + timings.run_s + timings.encode_s)
         elif self._claims is not None:
@@ -380,7 +419,6 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 self._claims.skipped()
                 self._has_finished = True
         elif isinstance(header, Ready):
-            self.is_ready = True
             if self._child is not None:
                 self._child.started(header.pid)
             self._supervisor.process_ready(self, bytes(body))

@@ -1,11 +1,12 @@
 """One queue, many scoring processes.
 
 Theory: everything here runs in the event loop's thread, so there are no locks. A call is
-in exactly one place: in the queue, with one process, or over. A process is idle (in
-`_idle`), busy (it has a call), starting, or ending. Whenever a process becomes idle the
-oldest waiting call is given to it; calls that are over by then (deadline) or whose
+in exactly one place: in the queue (`waiting`), with one process, or over. A process is
+idle (in `_idle`), busy (it has a call), starting, or ending. Whenever a process becomes
+idle the next waiting call is given to it; calls that are over by then (deadline) or whose
 caller has gone are dropped without costing anything. A process that answers very quickly
-is sent calls ahead of time; they are taken back if it turns out slow (`claims`).
+is sent calls ahead of time; they are taken back if it turns out slow (`claims`). Which
+processes there are is the business of the `fleet`.
 """
 
 from __future__ import annotations
@@ -13,26 +14,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import deque
 from collections.abc import Callable
 
-import msgspec
+from msgspec import Struct
 
-from azmlinfsrv.errors import Overloaded, ScoringProcessEnded, ScoringTimeout, Unavailable
+from azmlinfsrv.errors import (
+    FatalRequest,
+    Overloaded,
+    ScoringProcessEnded,
+    ScoringTimeout,
+    Unavailable,
+)
 from azmlinfsrv.messages import Request, Response
-from azmlinfsrv.pool.call import Call, CallerLeft
+from azmlinfsrv.pool.call import Call, CallerLeft, Stream
+from azmlinfsrv.pool.fleet import Fleet
+from azmlinfsrv.pool.fleet import Policy as FleetPolicy
 from azmlinfsrv.pool.interface import Readiness
 from azmlinfsrv.pool.process import WorkerProcess
+from azmlinfsrv.pool.quarantine import Quarantine
+from azmlinfsrv.pool.service_time import ServiceTime, retry_after
 from azmlinfsrv.pool.spawn import Spawner
+from azmlinfsrv.pool.waiting import LOOK_S, WaitingCalls
 from azmlinfsrv.script.facts import ScriptFacts
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker.frames import Start
 
 _log = logging.getLogger("azmlinfsrv")
-
-# Pauses between attempts to start a process that keeps failing, in seconds.
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 30.0
 
 # How long a call may take before those sent ahead behind it are taken back, in seconds.
 _REVIEW_S = 0.005
@@ -40,76 +47,116 @@ _REVIEW_S = 0.005
 # A full queue is searched for callers that have left no more often than this, in seconds.
 _LOOK_AGAIN_S = 0.05
 
-# What a client is told to wait when nothing better is known, in seconds.
-_RETRY_AFTER = (b"Retry-After", b"1")
+# How often it is looked whether callers of running calls have left, in seconds.
+_CANCEL_LOOK_S = 0.05
+
+_STOPPING = "The server is stopping."
+
+
+class Policy(Struct, frozen=True):
+    """What the settings decide about calls.
+
+    Attributes:
+        queue_size: How many calls may wait.
+        max_concurrency: How many may be waiting and computed together; 0 means any number.
+        grace_s: How long an interrupted run() has before its process is replaced.
+        cancel_running: A call whose caller has left is interrupted.
+        has_quarantine: A request that has ended its process twice is refused.
+    """
+
+    queue_size: int
+    max_concurrency: int = 0
+    grace_s: float = 1.0
+    cancel_running: bool = False
+    has_quarantine: bool = True
+
+
+class Counts:
+    """Calls that got no answer of the script's, by what came in between."""
+
+    def __init__(self) -> None:
+        self.left_waiting = 0
+        self.left_running = 0
+        self.cancelled = 0
+        self.refused = 0
+        self.expired_waiting = 0
+        self.expired_running = 0
+        self.lost = 0
+        self.quarantined = 0
+
+    def __str__(self) -> str:
+        words = {
+            "refused because the queue was full": self.refused,
+            "expired while waiting": self.expired_waiting,
+            "expired while running": self.expired_running,
+            "whose caller left while waiting": self.left_waiting,
+            "whose caller left while running": self.left_running,
+            "interrupted because of that": self.cancelled,
+            "lost with their process": self.lost,
+            "refused because they had ended processes": self.quarantined,
+        }
+        return ", ".join(f"{count} {what}" for what, count in words.items() if count)
 
 
 class ProcessPool:
-    """Keeps *worker_count* scoring processes and feeds them from one queue.
+    """Feeds a fleet of scoring processes from one queue.
 
     Args:
         start: The first frame of every process.
-        worker_count: How many processes.
-        queue_size: How many calls may wait.
-        grace_s: How long an interrupted run() has before its process is replaced.
-        cannot_start: Called once, with the report, which is logged already, if the script
-            cannot be served at first start; after that a process that cannot start is
-            retried.
-        spawner: Makes the processes.
+        policy: What the settings decide about calls.
+        fleet_policy: What they decide about processes.
+        cannot_start: See `azmlinfsrv.pool.fleet.Fleet`.
+        make_spawner: See there.
     """
 
     def __init__(
         self,
         *,
         start: Start,
-        worker_count: int,
-        queue_size: int,
-        grace_s: float,
+        policy: Policy,
+        fleet_policy: FleetPolicy,
         cannot_start: Callable[[str], None],
-        spawner: Spawner,
+        make_spawner: Callable[[], Spawner],
     ) -> None:
-        self._start = start
-        self._worker_count = worker_count
-        self._queue_size = queue_size
-        self._grace_s = grace_s
-        self._cannot_start = cannot_start
-        self._spawner = spawner
-        self._processes: set[WorkerProcess] = set()
+        self._policy = policy
+        self._given_up = cannot_start
+        self._service = ServiceTime()
+        self.fleet = Fleet(
+            start=start,
+            policy=fleet_policy,
+            make_spawner=make_spawner,
+            cannot_start=self._cannot_start,
+            dispatcher=self,
+            service=self._service,
+        )
         self._idle: list[WorkerProcess] = []
-        self._waiting: deque[Call] = deque()
+        self._waiting = WaitingCalls(self._has_left_waiting)
+        self._quarantine = Quarantine()
+        self.counts = Counts()
         self._feed_is_due = False
         self._review_is_due = False
+        self._look_is_due = False
+        self._cancel_look_is_due = False
         self._next_look_s = 0.0
         self._last_id = 0
-        self._facts: ScriptFacts | None = None
-        self._first_ready = asyncio.Event()
-        self._announced_pid = 0
-        self._last_report = ""
-        self._failed_starts = 0
-        self._trouble = ""
         self._is_stopping = False
         self._timer: asyncio.TimerHandle | None = None
         self._next_deadline = math.inf
         self._is_drained = asyncio.Event()
-        # The loop itself holds tasks weakly only.
-        self._attaching: set[asyncio.Task[None]] = set()
 
     # --- life ---------------------------------------------------------------------------
 
     def launch(self) -> None:
         """Start the processes; may be called before there is an event loop."""
-        for _ in range(self._worker_count):
-            self._launch_one()
+        self.fleet.launch()
 
     async def attach(self) -> None:
         """Connect what was launched to the running event loop."""
-        self._spawner.attach()
-        for process in list(self._processes):
-            await process.attach()
+        await self.fleet.attach()
 
     async def drain(self, limit_s: float) -> None:
         """Answer what is running and waiting; what is left after *limit_s* is refused."""
-        self._is_stopping = True
+        self._stop()
         if self._is_busy():
             try:
                 await asyncio.wait_for(self._is_drained.wait(), limit_s)
@@ -118,82 +165,111 @@ class ProcessPool:
 
     async def close(self, limit_s: float = 2.0) -> None:
         """End every process; those that do not end by themselves are killed."""
+        self._stop()
+        self._refuse_the_rest()
+        await self.fleet.close(limit_s)
+        if counts := str(self.counts):
+            _log.info("Calls without an answer of the script's: %s", counts)
+
+    def swap(self) -> None:
+        """Load the script anew, and serve it if it can be (`Fleet.swap`)."""
+        self.fleet.swap()
+
+    def resize(self, by: int) -> None:
+        """Have so many processes more, or less (`Fleet.resize`)."""
+        self.fleet.resize(by)
+
+    def _stop(self) -> None:
+        self._is_stopping = True
+        self.fleet.stop()
+
+    def _cannot_start(self, report: str) -> None:
         self._is_stopping = True
         self._refuse_the_rest()
-        processes = list(self._processes)
-        for process in processes:
-            process.close()
-        try:
-            await asyncio.wait_for(asyncio.gather(*(p.gone() for p in processes)), limit_s)
-        except asyncio.TimeoutError:
-            for process in processes:
-                process.kill()
-            await asyncio.gather(*(p.gone() for p in processes))
-        try:
-            await asyncio.to_thread(self._spawner.close)
-        except RuntimeError:  # a host calls this when the interpreter takes no more threads
-            self._spawner.close()
+        self._given_up(report)
 
     # --- the interface ------------------------------------------------------------------
 
     async def submit(
-        self, request: Request, limit_s: float, has_left: Callable[[], bool]
+        self,
+        request: Request,
+        limit_s: float,
+        has_left: Callable[[], bool],
+        *,
+        spent_s: float = 0.0,
+        is_limit_callers: bool = False,
     ) -> Response:
         """See `Pool.submit`."""
         if self._is_stopping and not self._is_busy():
-            raise Unavailable("The server is stopping.", headers=(_RETRY_AFTER,))
+            raise Unavailable(_STOPPING, headers=(self._retry_after(),))
         loop = asyncio.get_running_loop()
+        if self._quarantine and self._quarantine.refuses(request):
+            self._refuse_fatal(request)
+        now_s = loop.time()
         self._last_id += 1
-        deadline = loop.time() + limit_s if limit_s else math.inf
-        call = Call(self._last_id, request, loop.create_future(), has_left, limit_s, deadline)
+        call = Call(
+            self._last_id,
+            request,
+            loop.create_future(),
+            has_left,
+            limit_s,
+            now_s + limit_s - spent_s if limit_s else math.inf,
+            now_s - spent_s,
+            is_limit_callers=is_limit_callers,
+        )
+        if self._policy.max_concurrency and self._in_flight() >= self._policy.max_concurrency:
+            self._refuse(f"{self._policy.max_concurrency} calls are being scored or wait already.")
         if self._idle:
             self._idle.pop().dispatch([call])
-        elif len(self._waiting) < self._queue_size or self._has_made_room(loop.time()):
+        elif len(self._waiting) < self._policy.queue_size or self._has_made_room(now_s):
             self._waiting.append(call)
             if not self._feed_is_due:
                 # Once for all requests of this turn of the loop: they go in one write.
                 self._feed_is_due = True
                 loop.call_soon(self._feed_all)
+            if not self._look_is_due:
+                self._look_is_due = True
+                loop.call_later(LOOK_S, self._look)
         else:
-            raise Overloaded(
-                f"{self._queue_size} calls are waiting already. Try again later.",
-                headers=(_RETRY_AFTER,),
-            )
-        if deadline < self._next_deadline:
-            self._watch(deadline)
-        return await call.answered
+            self._refuse(f"{self._policy.queue_size} calls are waiting already.")
+        if call.deadline < self._next_deadline:
+            self._watch(call.deadline)
+        if self._policy.cancel_running and not self._cancel_look_is_due:
+            self._cancel_look_is_due = True
+            loop.call_later(_CANCEL_LOOK_S, self._look_at_running)
+        response = await call.answered
+        if self._quarantine and not isinstance(response.body, Stream):
+            self._quarantine.answered(request)
+        if has_left():
+            self.counts.left_running += 1
+            logs.note("The caller had left before run() was done.", request.request_id)
+        return response
 
-    def _has_made_room(self, now_s: float) -> bool:
-        """Whether a full queue is not full any more without those who have left it."""
-        if now_s < self._next_look_s:
-            return False
-        self._next_look_s = now_s + _LOOK_AGAIN_S
-        for call in self._waiting:
-            if not call.is_over and call.has_left():
-                call.fail(CallerLeft())
-        self._waiting = deque(call for call in self._waiting if not call.is_over)
-        return len(self._waiting) < self._queue_size
+    def _in_flight(self) -> int:
+        return len(self._waiting) + sum(len(process.calls) for process in self.fleet.processes)
+
+    def _refuse(self, why: str) -> None:
+        self.counts.refused += 1
+        raise Overloaded(f"{why} Try again later.", headers=(self._retry_after(),))
+
+    def _retry_after(self) -> tuple[bytes, bytes]:
+        """What a client is told to wait: until what waits now is computed."""
+        return retry_after(self._service.wait_s(len(self._waiting), self.fleet.worker_count))
 
     async def facts(self, limit_s: float) -> ScriptFacts:
         """See `Pool.facts`."""
-        if self._facts is None:
+        if self.fleet.facts is None:
             try:
-                await asyncio.wait_for(self._first_ready.wait(), limit_s or None)
+                await asyncio.wait_for(self.fleet.first_ready.wait(), limit_s or None)
             except asyncio.TimeoutError:
                 pass
-        if self._facts is None:
-            raise Unavailable(self.readiness().reason, headers=(_RETRY_AFTER,))
-        return self._facts
+        if self.fleet.facts is None:
+            raise Unavailable(self.readiness().reason, headers=(self._retry_after(),))
+        return self.fleet.facts
 
     def readiness(self) -> Readiness:
         """See `Pool.readiness`."""
-        if self._is_stopping:
-            return Readiness(False, "The server is stopping.")
-        if any(process.is_ready for process in self._processes):
-            return Readiness(True)
-        if self._trouble:
-            return Readiness(False, f"No scoring process is up. The last one: {self._trouble}")
-        return Readiness(False, "The scoring process is starting: init() has not returned yet.")
+        return Readiness(False, _STOPPING) if self._is_stopping else self.fleet.readiness()
 
     # --- deadlines ----------------------------------------------------------------------
 
@@ -212,12 +288,13 @@ class ProcessPool:
         self._timer = None
         self._next_deadline = math.inf
         earliest = math.inf
-        for call in [*self._waiting, *(call for p in self._processes for call in p.calls)]:
+        running = [call for process in self.fleet.processes for call in process.calls]
+        for call in [*self._waiting, *running]:
             if call.deadline > now:
                 earliest = min(earliest, call.deadline)
             elif not call.is_over or call.stream is not None:
                 self._expire(call)
-        self._waiting = deque(call for call in self._waiting if not call.is_over)
+        self._waiting.drop_over()
         if earliest < math.inf:
             self._watch(earliest)
 
@@ -225,49 +302,83 @@ class ProcessPool:
         limit_ms = f"{call.limit_s * 1000:.15g}"
         process = call.process
         if process is None or process.call is not call:
+            self.counts.expired_waiting += 1
             call.fail(
                 Unavailable(
-                    f"No scoring process was free within {limit_ms} ms.", headers=(_RETRY_AFTER,)
+                    f"No scoring process was free within {limit_ms} ms.",
+                    headers=(self._retry_after(),),
                 )
             )
             return
+        self.counts.expired_running += 1
         call.fail(ScoringTimeout(f"Scoring timeout after {limit_ms} ms"))
-        process.interrupt("timeout", self._grace_s)
+        process.interrupt("timeout", self._policy.grace_s)
 
-    # --- supervision (what processes tell) ----------------------------------------------
+    # --- callers that leave -------------------------------------------------------------
 
-    def process_ready(self, process: WorkerProcess, facts: bytes) -> None:
-        """``init()`` has returned."""
-        self._facts = msgspec.msgpack.decode(facts, type=ScriptFacts)
-        self._failed_starts = 0
-        self._trouble = ""
-        self._first_ready.set()
-        self._last_report = ""
-        self._announce(process)
-        self.process_has_room(process)
+    def _has_left_waiting(self, _call: Call) -> None:
+        self.counts.left_waiting += 1
 
-    def _announce(self, process: WorkerProcess) -> None:
-        if process.loader_pid != self._announced_pid:
-            # R8.3: one line for all that are forked from one process.
-            self._announced_pid = process.loader_pid
-            _log.info("Worker with pid %d ready for serving traffic", process.loader_pid)
-        if process.pid != process.loader_pid:
-            _log.info("Scoring process %d forked from %d", process.pid, process.loader_pid)
+    def _look(self) -> None:
+        """Drop the calls whose callers have left; what they leave is learnt from."""
+        self._look_is_due = False
+        loop = asyncio.get_running_loop()
+        self._waiting.look(loop.time())
+        if self._waiting:
+            self._look_is_due = True
+            loop.call_later(LOOK_S, self._look)
 
-    def process_start_failed(self, process: WorkerProcess, report: str, level: int) -> None:
-        """The script cannot be served, or not any more."""
-        self._trouble = report.split("\n", 1)[0]
-        if self._is_stopping:
-            return  # the others fail alike, or nobody waits for it any more
-        if self._facts is None:
-            self._give_up(report, level)  # the first of several reports; the others are the same
-        elif report != self._last_report:
-            # Processes fail alike, and alike again when they are retried: once is enough.
-            logs.report(report, level)
-        self._last_report = report
+    def _has_made_room(self, now_s: float) -> bool:
+        """Whether a full queue is not full any more without those who have left it."""
+        if now_s < self._next_look_s:
+            return False
+        self._next_look_s = now_s + _LOOK_AGAIN_S
+        self._waiting.look(now_s)
+        return len(self._waiting) < self._policy.queue_size
+
+    def _look_at_running(self) -> None:
+        """Interrupt the calls whose callers have left (``--cancel_running``)."""
+        self._cancel_look_is_due = False
+        for process in self.fleet.processes:
+            call = process.call
+            if call is None:
+                continue
+            self._cancel_look_is_due = True
+            if call.has_left() and (not call.is_over or call.stream is not None):
+                self.counts.cancelled += 1
+                logs.note("The caller has left: run() is interrupted.", call.request.request_id)
+                call.fail(CallerLeft())
+                process.interrupt("cancelled", self._policy.grace_s)
+        if self._cancel_look_is_due:
+            asyncio.get_running_loop().call_later(_CANCEL_LOOK_S, self._look_at_running)
+
+    # --- requests that end processes ----------------------------------------------------
+
+    def _refuse_fatal(self, request: Request) -> None:
+        self.counts.quarantined += 1
+        logs.note("Refused: this request has ended its scoring process twice.", request.request_id)
+        raise FatalRequest(
+            "This request has ended its scoring process twice, and is not tried again."
+        )
+
+    def _suspect(self, call: Call, process: WorkerProcess) -> None:
+        """A process has ended while it computed *call*."""
+        if not self._policy.has_quarantine or not process.is_ready:
+            return
+        if process.was_stopped and (call.is_limit_callers or self._policy.cancel_running):
+            return  # it may just have been given too little time
+        now_s = asyncio.get_running_loop().time()
+        if self._quarantine.ended_process(call.request, process.computing_since, now_s):
+            logs.error(
+                "This request has ended its scoring process twice. It is refused from now on "
+                "(422); --quarantine false would let it through.",
+                call.request.request_id,
+            )
+
+    # --- what the fleet tells -----------------------------------------------------------
 
     def process_has_room(self, process: WorkerProcess) -> None:
-        """Give it the oldest calls that somebody still waits for."""
+        """Give it the next calls that somebody still waits for."""
         self._feed(process)
         if process.call is None and process not in self._idle:
             self._idle.append(process)
@@ -275,16 +386,18 @@ class ProcessPool:
             self._is_drained.set()
 
     def process_lost(self, process: WorkerProcess) -> None:
-        """No call may go to a process that cannot hear it."""
+        """No call may go to it any more."""
         if process in self._idle:
             self._idle.remove(process)
+        self._wait_again(process.take_back())
 
     def process_ended(self, process: WorkerProcess) -> None:
-        """Answer the call it had, and start another in its place."""
-        self._processes.discard(process)
-        self.process_lost(process)
+        """Answer the call it had."""
         call = process.call
         if call is not None:
+            self._suspect(call, process)
+            if not call.is_over:
+                self.counts.lost += 1
             call.fail(
                 ScoringProcessEnded(
                     f"The scoring process {process.how_it_ended()} while it computed this "
@@ -293,12 +406,14 @@ class ProcessPool:
             )
         self._wait_again(process.unbegun)
         if self._is_stopping:
-            if not self._processes:
+            if not any(self.fleet.processes):
                 self._refuse_the_rest()
             if not self._is_busy():
                 self._is_drained.set()
-            return
-        self._replace(process)
+
+    def script_changed(self) -> None:
+        """What the old script could not bear, the new one may."""
+        self._quarantine.clear()
 
     # --- the queue ----------------------------------------------------------------------
 
@@ -308,15 +423,13 @@ class ProcessPool:
         room = process.room
         if not waiting or room <= 0:
             return
-        share = -(-len(waiting) // len(self._processes))
+        most = min(room, -(-len(waiting) // max(1, len(self.fleet.serving))))
+        now_s = asyncio.get_running_loop().time()
         calls: list[Call] = []
-        while waiting and len(calls) < min(room, share):
-            call = waiting.popleft()
-            if call.is_over:
-                continue
-            if call.has_left():
-                call.fail(CallerLeft())
-                continue
+        while len(calls) < most:
+            call = waiting.pop(now_s, self._service.average_s)
+            if call is None:
+                break
             calls.append(call)
         if not calls:
             return
@@ -327,7 +440,7 @@ class ProcessPool:
 
     def _feed_all(self) -> None:
         self._feed_is_due = False
-        for process in self._processes:
+        for process in self.fleet.serving:
             self._feed(process)
         self._idle = [process for process in self._idle if process.call is None]
 
@@ -336,7 +449,7 @@ class ProcessPool:
         self._review_is_due = False
         slow_since = asyncio.get_running_loop().time() - _REVIEW_S
         is_ahead = False
-        for process in self._processes:
+        for process in self.fleet.serving:
             if len(process.calls) > 1:
                 if process.computing_since < slow_since:
                     self._wait_again(process.take_back())
@@ -348,71 +461,20 @@ class ProcessPool:
     def _wait_again(self, calls: list[Call]) -> None:
         """Put calls back where they came from, the head of the queue."""
         if calls:
-            self._waiting.extendleft(reversed(calls))
+            self._waiting.put_back(calls)
             self._feed_all()
-
-    # --- starting -----------------------------------------------------------------------
-
-    def _replace(self, process: WorkerProcess) -> None:
-        how = f"The scoring process {process.pid} {process.how_it_ended()}"
-        if process.is_ready:
-            _log.error("%s. Another one takes its place.", how)
-            pause_s = 0.0
-        else:
-            if not self._trouble:
-                self._trouble = f"{how} before init() returned."
-            if self._facts is None:
-                self._give_up(f"{how} before init() returned.")
-                return
-            pause_s = self._pause_s()
-            _log.error("%s before init() returned. Next attempt in %g s.", how, pause_s)
-        asyncio.get_running_loop().call_later(pause_s, self._start_one)
-
-    def _pause_s(self) -> float:
-        """Before the next attempt; longer every time."""
-        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._failed_starts, 30))
-        self._failed_starts += 1
-        return pause_s
-
-    def _start_one(self) -> None:
-        if self._is_stopping:
-            return
-        try:
-            process = self._launch_one()
-        except OSError as error:  # no memory, no process ids, no descriptors left
-            pause_s = self._pause_s()
-            self._trouble = f"A scoring process could not be started: {error}."
-            _log.error("%s Next attempt in %g s.", self._trouble, pause_s)
-            asyncio.get_running_loop().call_later(pause_s, self._start_one)
-            return
-        task = asyncio.get_running_loop().create_task(process.attach())
-        self._attaching.add(task)
-        task.add_done_callback(self._attaching.discard)
-
-    def _launch_one(self) -> WorkerProcess:
-        process = WorkerProcess(self, self._spawner)
-        process.launch(self._start)
-        self._processes.add(process)
-        return process
-
-    def _give_up(self, report: str, level: int = logs.ERROR) -> None:
-        if not self._is_stopping:
-            logs.report(report, level)
-            self._is_stopping = True
-            self._first_ready.set()
-            self._refuse_the_rest()
-            self._cannot_start(report)
 
     # --- stopping -----------------------------------------------------------------------
 
     def _is_busy(self) -> bool:
-        return bool(self._waiting) or any(p.call is not None for p in self._processes)
+        return bool(self._waiting) or any(p.call is not None for p in self.fleet.processes)
 
     def _refuse_the_rest(self) -> None:
-        error = Unavailable("The server is stopping.", headers=(_RETRY_AFTER,))
-        while self._waiting:
-            self._waiting.popleft().fail(error)
-        for process in self._processes:
+        error = Unavailable(_STOPPING, headers=(self._retry_after(),))
+        for call in self._waiting:
+            call.fail(error)
+        self._waiting.drop_over()
+        for process in list(self.fleet.processes):
             for call in process.calls:
                 call.fail(error)
             if process.call is not None:

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from azmlinfsrv.pool.warm_up import read_warm_up
 from azmlinfsrv.servers.listening import open_listener
-from azmlinfsrv.settings import Loaded
+from azmlinfsrv.settings import Loaded, Settings
+
+
+def check(settings: Settings) -> None:
+    """Look at what the settings name, before anything is started or said.
+
+    Raises:
+        SettingsError: it cannot be used.
+    """
+    if settings.warmup_requests:
+        read_warm_up(settings.warmup_requests)
 
 
 def serve(loaded: Loaded) -> int:

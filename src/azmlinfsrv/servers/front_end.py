@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -10,10 +11,13 @@ from collections.abc import Callable
 import msgspec
 
 from azmlinfsrv.app.application import Application, Policy
+from azmlinfsrv.pool.fleet import Policy as FleetPolicy
 from azmlinfsrv.pool.loopback import LoopbackInterpreters
 from azmlinfsrv.pool.preloaded import Preloaded
+from azmlinfsrv.pool.process_pool import Policy as CallPolicy
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.pool.spawn import FreshInterpreters, Spawner
+from azmlinfsrv.pool.warm_up import read_warm_up
 from azmlinfsrv.script.loader import script_path
 from azmlinfsrv.settings import (
     Loaded,
@@ -30,7 +34,9 @@ _log = logging.getLogger("azmlinfsrv")
 
 
 def build_pool(
-    loaded: Loaded, cannot_start: Callable[[str], None], spawner: Spawner | None = None
+    loaded: Loaded,
+    cannot_start: Callable[[str], None],
+    make_spawner: Callable[[], Spawner] | None = None,
 ) -> ProcessPool:
     """The pool the settings ask for; nothing is started yet.
 
@@ -44,13 +50,28 @@ def build_pool(
         path_head=_path_head(),
         options=msgspec.Raw(msgspec.msgpack.encode(options)),
     )
+    if settings.worker_memory_limit and (settings.in_process or sys.platform != "linux"):
+        _log.warning("--worker_memory_limit is ignored: it needs Linux, and workers of their own.")
+    jitter = settings.max_requests_jitter
     return ProcessPool(
         start=start,
-        worker_count=settings.worker_count,
-        queue_size=settings.queue_size,
-        grace_s=settings.interrupt_grace_s,
+        policy=CallPolicy(
+            queue_size=settings.queue_size,
+            max_concurrency=settings.max_concurrency,
+            grace_s=settings.interrupt_grace_s,
+            cancel_running=settings.cancel_running,
+            has_quarantine=settings.quarantine,
+        ),
+        fleet_policy=FleetPolicy(
+            worker_count=settings.worker_count,
+            max_requests=settings.max_requests,
+            max_requests_jitter=settings.max_requests // 10 if jitter is None else jitter,
+            memory_bytes=0 if settings.in_process else settings.worker_memory_limit,
+            warm_up=read_warm_up(settings.warmup_requests) if settings.warmup_requests else (),
+            is_fixed=settings.in_process,
+        ),
         cannot_start=cannot_start,
-        spawner=spawner or _spawner(settings, start),
+        make_spawner=make_spawner or functools.partial(_spawner, settings, start),
     )
 
 
@@ -92,6 +113,7 @@ def build_application(settings: Settings, pool: ProcessPool) -> Application:
         pool,
         Policy(
             max_body_bytes=settings.max_body_bytes,
+            max_buffered_bytes=settings.max_buffered_bytes,
             limit_s=call_limit_s(settings),
             server_version=settings.server_version,
             cors_origins=settings.cors_origins or "",

@@ -8,6 +8,7 @@ control socket in anybody's home folder.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -17,6 +18,7 @@ import sys
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from uvicorn_worker import UvicornWorker
 
@@ -72,6 +74,30 @@ class _Gunicorn(BaseApplication):
     def load(self) -> None:
         """Nothing: the front end builds its application itself, after the fork."""
 
+    def run(self) -> None:
+        """Serve until a signal ends it."""
+        _Arbiter(self).run()
+
+
+class _Arbiter(Arbiter):
+    """Passes on what concerns the scoring processes, where Gunicorn would replace the front end.
+
+    Its own handlers would change the number of front ends, or start another one, which
+    would load the script before it is known whether it can be served.
+    """
+
+    def handle_hup(self) -> None:
+        """Reload the script."""
+        self.kill_workers(signal.SIGHUP)
+
+    def handle_ttin(self) -> None:
+        """One worker more."""
+        self.kill_workers(signal.SIGTTIN)
+
+    def handle_ttou(self) -> None:
+        """One worker less."""
+        self.kill_workers(signal.SIGTTOU)
+
 
 class _Logger(Logger):
     """Gunicorn's records through the server's own handlers (R6.2)."""
@@ -110,7 +136,9 @@ class FrontEnd(UvicornWorker):
         # this process ends by itself, when its last lines are written.
         signal.signal(signal.SIGTERM, _nothing)
         signal.signal(signal.SIGINT, _nothing)
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        # The last three are heard once there is a loop; until then there is nothing to change.
+        for name in ("SIGUSR1", "SIGHUP", "SIGTTIN", "SIGTTOU"):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
     def run(self) -> None:
         try:
@@ -129,6 +157,10 @@ class FrontEnd(UvicornWorker):
             shutdown=self._pool.close,
         )
         self._install_sigquit_handler()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._pool.swap)
+        loop.add_signal_handler(signal.SIGTTIN, self._pool.resize, 1)
+        loop.add_signal_handler(signal.SIGTTOU, self._pool.resize, -1)
         # What is here now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()

@@ -37,7 +37,7 @@ def serve(loaded: Loaded, listeners: list[socket.socket]) -> int:
     front_end_logs = build_logs(loaded.settings)
     logs.silence_uvicorn()
     front_end = _FrontEnd(loaded, listeners)
-    take_signals(front_end.stop)
+    take_signals(front_end.stop, front_end.reload)
     try:
         front_end.start()
         front_end.run_script(front_end_logs.apply)
@@ -56,7 +56,7 @@ class _FrontEnd:
         self.has_failed = False
         self._listeners = listeners
         self._main_thread = ThisProcess()
-        self._pool: ProcessPool = build_pool(loaded, self._cannot_start, spawner=self._main_thread)
+        self._pool: ProcessPool = build_pool(loaded, self._cannot_start, lambda: self._main_thread)
         config = uvicorn.Config(
             AsgiApplication(
                 build_application(settings, self._pool),
@@ -99,6 +99,10 @@ class _FrontEnd:
     def stop(self) -> None:
         """Drain, then end; may be called from a signal handler."""
         self._server.should_exit = True
+
+    def reload(self) -> None:
+        """Asked for by SIGHUP; may be called from a signal handler."""
+        _log.warning("The script cannot be reloaded with --in_process. Restart the server.")
 
     def join(self) -> None:
         """Wait until the server has stopped."""

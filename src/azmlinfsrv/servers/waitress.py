@@ -42,7 +42,7 @@ _STOPPING_TURN_S = 0.02
 # How long answers may take to reach their clients after the last one is known, in seconds.
 _FLUSH_S = 2.0
 
-_SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGBREAK")  # where they exist
+_SIGNALS = ("SIGTERM", "SIGINT", "SIGQUIT", "SIGBREAK")  # where they exist
 
 
 def serve(loaded: Loaded, listeners: list[socket.socket]) -> int:
@@ -70,6 +70,9 @@ class FrontEnd:
         for name in _SIGNALS:
             if (number := getattr(signal, name, None)) is not None:
                 signal.signal(number, self._on_signal)
+        for name in ("SIGHUP", "SIGTTIN", "SIGTTOU"):
+            if (number := getattr(signal, name, None)) is not None:
+                signal.signal(number, self._on_order)
         try:
             # In the main thread, which lives longest: on Linux a child dies with the
             # thread that made it. They start while this process still imports.
@@ -139,6 +142,14 @@ class FrontEnd:
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         self._stop()
+
+    def _on_order(self, number: int, _frame: object) -> None:
+        """Reload the script, or have a worker more, or less."""
+        loop = self._thread.loop
+        if number == signal.SIGHUP:
+            loop.call_soon_threadsafe(self._pool.swap)
+        else:
+            loop.call_soon_threadsafe(self._pool.resize, 1 if number == signal.SIGTTIN else -1)
 
     def _cannot_start(self, report: str) -> None:
         """Called in the loop's thread."""

@@ -233,6 +233,91 @@ class Settings(Struct, frozen=True, kw_only=True):
             env=("AZMLINFSRV_QUEUE_SIZE",),
         ),
     ] = 1000
+    max_concurrency: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000),
+        Setting(
+            "Calls that may be in the server at once, waiting and computed together; one more is "
+            "answered 429. 0 is no such limit.",
+            SCORING,
+            flag="--max_concurrency",
+            env=("AZMLINFSRV_MAX_CONCURRENCY",),
+        ),
+    ] = 0
+    max_buffered_bytes: Annotated[
+        int,
+        Meta(ge=1),
+        Setting(
+            "Memory for request bodies of over 1 MiB, all of them together, in bytes; a request "
+            "that needs more is answered 429.",
+            SCORING,
+            flag="--max_buffered_bytes",
+            env=("AZMLINFSRV_MAX_BUFFERED_BYTES",),
+            default_text="536870912 (512 MiB)",
+        ),
+    ] = 512 * _MIB
+    cancel_running: Annotated[
+        bool,
+        Setting(
+            "Interrupt run() when its caller has left. Without it such a call runs to its end.",
+            SCORING,
+            flag="--cancel_running",
+            env=("AZMLINFSRV_CANCEL_RUNNING",),
+            is_switch=True,
+        ),
+    ] = False
+    quarantine: Annotated[
+        bool,
+        Setting(
+            "Refuse a request (422) that has ended its worker twice.",
+            SCORING,
+            flag="--quarantine",
+            env=("AZMLINFSRV_QUARANTINE",),
+        ),
+    ] = True
+    max_requests: Annotated[
+        int,
+        Meta(ge=0),
+        Setting(
+            "Calls a worker answers before another takes its place, between two calls; 0 is any "
+            "number.",
+            SCORING,
+            flag="--max_requests",
+            env=("AZMLINFSRV_MAX_REQUESTS",),
+        ),
+    ] = 0
+    max_requests_jitter: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Setting(
+            "Up to so many more, at random for each worker, so that they are not replaced all at "
+            "once.",
+            SCORING,
+            flag="--max_requests_jitter",
+            env=("AZMLINFSRV_MAX_REQUESTS_JITTER",),
+            default_text="a tenth of --max_requests",
+        ),
+    ] = None
+    worker_memory_limit: Annotated[
+        int,
+        Meta(ge=0),
+        Setting(
+            "Memory a worker may use, in bytes: an allocation over it fails with MemoryError, and "
+            "a worker that uses more all the same is replaced. 0 is no limit. Linux only.",
+            SCORING,
+            flag="--worker_memory_limit",
+            env=("AZMLINFSRV_WORKER_MEMORY_LIMIT",),
+        ),
+    ] = 0
+    warmup_requests: Annotated[
+        str | None,
+        Setting(
+            "Folder with bodies of requests, a file each, that every worker scores before it is "
+            "given calls. A script that fails them is not served.",
+            SCORING,
+            flag="--warmup_requests",
+            env=("AZMLINFSRV_WARMUP_REQUESTS",),
+        ),
+    ] = None
     drain_timeout_s: Annotated[
         Seconds,
         Setting(

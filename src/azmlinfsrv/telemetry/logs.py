@@ -361,6 +361,12 @@ def error(text: str, request_id: str) -> None:
     _handle(ROOT, ERROR, text, os.getpid(), request_id)
 
 
+def note(text: str, request_id: str) -> None:
+    """Log what happened to one request and is nobody's error."""
+    if _ours.isEnabledFor(INFO):
+        _handle(ROOT, INFO, text, os.getpid(), request_id)
+
+
 def report(text: str, level: int = ERROR) -> None:
     """Say why the script cannot be served; no configuration can hide that."""
     if _console is None or (_ours.isEnabledFor(level) and _ours.hasHandlers()):

@@ -70,8 +70,11 @@ class _ScriptsOwn(logging.Handler):
         (self._scripts if is_scripts else self._others).emit(record)
 
 
-def take_signals(stop: Callable[[], None]) -> None:
-    """Call *stop* at the first signal that ends a server; a second Ctrl-C ends it at once."""
+def take_signals(stop: Callable[[], None], reload: Callable[[], None]) -> None:
+    """Call *stop* at the first signal that ends a server; a second Ctrl-C ends it at once.
+
+    SIGHUP calls *reload*; the signals for more and fewer workers mean nothing here.
+    """
 
     def on_signal(number: int, _frame: object) -> None:
         stop()
@@ -81,3 +84,7 @@ def take_signals(stop: Callable[[], None]) -> None:
     for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGBREAK"):
         if (known := getattr(signal, name, None)) is not None:
             signal.signal(known, on_signal)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, lambda _number, _frame: reload())
+        for known in (signal.SIGTTIN, signal.SIGTTOU):
+            signal.signal(known, signal.SIG_IGN)

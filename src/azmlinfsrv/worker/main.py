@@ -43,6 +43,7 @@ from azmlinfsrv.worker.frames import (
     StreamStart,
 )
 from azmlinfsrv.worker.interrupts import Interrupts
+from azmlinfsrv.worker.memory import limit_memory
 from azmlinfsrv.worker.options import WorkerOptions
 from azmlinfsrv.worker.output import (
     FrameHandler,
@@ -137,6 +138,7 @@ class Worker:
             Closed: the front end has closed the socket; there is no other end.
         """
         scorer = loaded.scorer
+        self._limit_memory()  # anew: what init() has mapped is known now
         self._channel.send(Ready(os.getpid()), loaded.facts)
         while True:
             call, body = self._channel.next_call()
@@ -163,6 +165,11 @@ class Worker:
         write_lines_at_once()
         faulthandler.enable()  # a crash in C code says where, on standard error (R8.10)
         self._interrupts.install()
+        self._limit_memory()
+
+    def _limit_memory(self) -> None:
+        if self._options.memory_bytes:
+            limit_memory(self._options.memory_bytes)
 
     def _start_logging(self) -> None:
         """Logging as the settings and a ``logging.json`` say, and the first records (R6.5)."""

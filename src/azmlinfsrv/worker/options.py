@@ -28,6 +28,7 @@ class WorkerOptions(Struct, frozen=True):
     scoring_timeout_ms: int
     cors_origins: str
     debug_port: int
+    memory_bytes: int
     parent_pid: int
 
     @classmethod
@@ -48,5 +49,6 @@ class WorkerOptions(Struct, frozen=True):
             scoring_timeout_ms=0 if settings.debug_port else settings.scoring_timeout_ms,
             cors_origins=settings.cors_origins or "",
             debug_port=settings.debug_port or 0,
+            memory_bytes=0 if settings.in_process else settings.worker_memory_limit,
             parent_pid=parent_pid,
         )

@@ -24,7 +24,11 @@ def command_of_make_serve() -> list[str]:
     """What `make serve` would run last, as words."""
     assert _MAKE is not None
     # Not the variables of a `make test` around us.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "ARGS" and not name.startswith("MAKE")
+    }
     done = subprocess.run(
         [_MAKE, "-n", "serve"], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
     )

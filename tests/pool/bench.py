@@ -78,6 +78,10 @@ class Bench:
         """Return once a process can score."""
         await self.until(lambda: self.pool.readiness().is_ready)
 
+    async def all_ready(self) -> None:
+        """Return once every process can score."""
+        await self.until(lambda: all(p.is_ready for p in self.pool.fleet.processes))
+
     async def until(self, condition: Callable[[], object], limit_s: float = WAIT_S) -> None:
         """Return once *condition* holds."""
         end = asyncio.get_running_loop().time() + limit_s
@@ -156,10 +160,11 @@ async def pool_of(
     wait: bool = True,
     late: bool = False,
     spawner: Spawner | None = None,
+    **settings: str,
 ) -> AsyncIterator[Bench]:
     """A pool for a script given as text, ready unless *wait* is False; closed in the end.
 
-    With *late* the pool is connected to its processes when they have ended already.
+    *settings* are others, by their names. With *late* the pool is connected to its processes when they have ended already.
     """
     script = folder / "score.py"
     script.write_text(source, encoding="utf-8")
@@ -168,6 +173,7 @@ async def pool_of(
         "worker_count": str(workers),
         "queue_size": str(queue),
         "interrupt_grace_s": str(grace_s),
+        **settings,
     }
     lines: list[Line] = []
     reports: list[str] = []

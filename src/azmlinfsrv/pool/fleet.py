@@ -263,7 +263,7 @@ class Fleet:
 
     async def _swap(self) -> None:
         began_s = asyncio.get_running_loop().time()
-        _log.info("Reloading the script in %d new processes", self.worker_count)
+        _log.info("Reloading the script")
         generation = Generation(self._current.number + 1, self._make_spawner())
         self._next = generation
         generation.spawner.attach()

@@ -89,7 +89,7 @@ class Session:
 
     def _output_of(self, command: str) -> str:
         done = subprocess.run(
-            ["bash", "-c", command.replace(f":{PORT}", f":{self._port}")],
+            ["bash", "-c", re.sub(rf"(:|port ){PORT}\b", rf"\g<1>{self._port}", command)],
             cwd=self.folder,
             env=self._environment(),
             stdin=subprocess.DEVNULL,

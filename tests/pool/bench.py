@@ -164,7 +164,8 @@ async def pool_of(
 ) -> AsyncIterator[Bench]:
     """A pool for a script given as text, ready unless *wait* is False; closed in the end.
 
-    *settings* are others, by their names. With *late* the pool is connected to its processes when they have ended already.
+    *settings* are others, by their names. With *late* the pool is connected to its processes
+    when they have ended already.
     """
     script = folder / "score.py"
     script.write_text(source, encoding="utf-8")

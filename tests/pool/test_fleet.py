@@ -262,9 +262,11 @@ def test_more_and_fewer_processes_can_be_asked_for(tmp_path: Path) -> None:
 
             async def count_is(count: int) -> None:
                 await bench.until(
-                    lambda: sum(p.is_ready for p in bench.pool.fleet.processes)
-                    == len(list(bench.pool.fleet.processes))
-                    == count
+                    lambda: (
+                        sum(p.is_ready for p in bench.pool.fleet.processes)
+                        == len(list(bench.pool.fleet.processes))
+                        == count
+                    )
                 )
 
             bench.pool.resize(1)
@@ -386,14 +388,10 @@ def run(data):
 """
 
     async def main() -> None:
-        async with pool_of(
-            tmp_path, source, worker_memory_limit=str(100 * 1024 * 1024)
-        ) as bench:
+        async with pool_of(tmp_path, source, worker_memory_limit=str(100 * 1024 * 1024)) as bench:
             with_much = await bench.value("150")
             await bench.until(lambda: "over its limit of 100 MiB" in bench.log())
-            await bench.until(
-                lambda: with_much not in {p.pid for p in bench.pool.fleet.processes}
-            )
+            await bench.until(lambda: with_much not in {p.pid for p in bench.pool.fleet.processes})
             assert await bench.value("pid") != with_much
 
     run(main())
@@ -570,8 +568,10 @@ def test_no_descriptor_is_left_open_by_reloads_and_ends(tmp_path: Path) -> None:
                     await bench.ask("exit 1")
                 await bench.ready()
             await bench.until(
-                lambda: sum(p.is_ready for p in bench.pool.fleet.processes) == 2
-                and len(list(bench.pool.fleet.processes)) == 2
+                lambda: (
+                    sum(p.is_ready for p in bench.pool.fleet.processes) == 2
+                    and len(list(bench.pool.fleet.processes)) == 2
+                )
             )
 
             await bench.until(lambda: len(os.listdir("/proc/self/fd")) <= before)

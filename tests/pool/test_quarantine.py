@@ -43,9 +43,7 @@ def test_headers_do_not_tell_requests_apart() -> None:
     quarantine.ended_process(FATAL, 0.0, 1.0)
     quarantine.ended_process(FATAL, 2.0, 3.0)
 
-    assert quarantine.refuses(
-        Request("POST", "/score", b"a=1", [(b"traceparent", b"x")], b"fatal")
-    )
+    assert quarantine.refuses(Request("POST", "/score", b"a=1", [(b"traceparent", b"x")], b"fatal"))
 
 
 def test_attempts_side_by_side_count_once() -> None:

@@ -98,7 +98,7 @@ def serve_command(loaded: Loaded) -> int:
     from azmlinfsrv.cli.banner import banner
     from azmlinfsrv.servers import check, serve
 
-    check(settings)
+    check(loaded)
     for level, text in loaded.notices:
         if level >= logging.getLevelName(settings.log_level):
             write_record(level, text, log_format)

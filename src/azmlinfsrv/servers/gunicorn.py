@@ -28,6 +28,7 @@ from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.servers.asgi_server import KEEP_ALIVE_S, UVICORN_OPTIONS, DrainingServer
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
+from azmlinfsrv.servers.tls import server_context
 from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker.parent import die_with
@@ -66,6 +67,8 @@ class _Gunicorn(BaseApplication):
             "keepalive": KEEP_ALIVE_S,
             "logger_class": _Logger,
         }
+        if settings.tls_cert is not None:  # only so that it says https
+            values["certfile"] = settings.tls_cert
         for name, value in values.items():
             self.cfg.set(name, value)
         if "control_socket_disable" in self.cfg.settings:  # Gunicorn 25.1 and later
@@ -118,6 +121,8 @@ class FrontEnd(UvicornWorker):
         super().__init__(*args, **kwargs)
         # uvicorn's worker has just given Gunicorn's handlers to uvicorn's loggers.
         logs.silence_uvicorn()
+        # TLS is not uvicorn's configuration's to make (`tls`).
+        self.config.ssl_certfile = self.config.ssl_keyfile = None
 
     def init_process(self) -> None:
         """After the fork: the scoring processes start while this one still imports."""
@@ -150,7 +155,9 @@ class FrontEnd(UvicornWorker):
 
     async def _serve(self) -> None:
         settings = self._loaded.settings
-        self._server = DrainingServer(self.config, self._pool, settings.drain_timeout_s)
+        self._server = DrainingServer(
+            self.config, self._pool, settings.drain_timeout_s, server_context(self._loaded)
+        )
         self.config.app = AsgiApplication(
             build_application(settings, self._pool),
             startup=self._pool.attach,

@@ -6,13 +6,14 @@ SCRIPT ?= examples/quickstart/score.py
 PORT   ?= 5001
 ARGS   ?=
 
-.PHONY: help serve test lint format bench docs clean
+.PHONY: help serve test lint format bench docs audit clean
 
 help:
 	@echo "make serve [SCRIPT=path/score.py] [PORT=5001] [ARGS=...]   serve a script"
 	@echo "make test  [ARGS='-k words']                               run all tests, or some"
 	@echo "make lint                                                  ruff and mypy"
 	@echo "make format                                                ruff, writing"
+	@echo "make audit                                                 known vulnerabilities (network)"
 	@echo "make bench [JOBS=j1,j2] [PEERS=reference,fastapi] [ARGS=...] measure beside other servers"
 
 $(BIN)/python:
@@ -52,6 +53,14 @@ bench: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python tools/settings_table.py
+
+# Needs the network: known vulnerabilities of what an installation brings along.
+audit:
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
+	$(PYTHON) -m venv $(VENV)/audited
+	$(VENV)/audited/bin/python -m pip install --quiet .
+	$(VENV)/audit/bin/pip-audit --strict --path "$$($(VENV)/audited/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

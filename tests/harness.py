@@ -47,6 +47,7 @@ class Server:
         root: Path,
         environ: Mapping[str, str] | None = None,
         command: Sequence[str] = (sys.executable, "-m", "azmlinfsrv"),
+        output: int | None = None,
     ) -> None:
         self.port = free_port()
         self.root = root
@@ -64,7 +65,7 @@ class Server:
             cwd=root,
             env={**inherited, **(environ or {})},
             stdin=subprocess.DEVNULL,
-            stdout=self._output,
+            stdout=self._output if output is None else output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )

@@ -17,7 +17,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """
     from azmlinfsrv.cli.commands import run
     from azmlinfsrv.cli.records import startup_records, write_record
+    from azmlinfsrv.cli.standard_streams import keep_descriptors
 
+    keep_descriptors()
     try:
         status = run(sys.argv[1:] if argv is None else argv)
     except StartupError as error:

@@ -7,6 +7,7 @@ ServerError
 │   └── AddressUnavailable     the port is taken, or not ours                    1
 └── RequestError               one call cannot be answered                  status
     ├── BadInput               the request does not fit run()                  400
+    ├── Unauthorized           no key, or a wrong one                          401
     ├── NotFound               no such path, or no such document               404
     ├── MethodNotAllowed       the path exists, the method does not            405
     ├── BodyTooLarge           the body is over the limit                      413
@@ -98,6 +99,12 @@ class BadInput(RequestError):
     """The request does not fit what run() takes; the message names the place."""
 
     status = 400
+
+
+class Unauthorized(RequestError):
+    """No key, or a wrong one; `headers` carries ``WWW-Authenticate`` (RFC 9110, 15.5.2)."""
+
+    status = 401
 
 
 class NotFound(RequestError):

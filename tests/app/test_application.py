@@ -385,6 +385,7 @@ def test_headers_of_a_success_are_in_order() -> None:
         "Content-Type",
         "x-ms-run-function-failed",
         "x-ms-run-fn-exec-ms",
+        "X-Content-Type-Options",
         "x-ms-server-version",
         "x-request-id",
         "x-ms-request-id",

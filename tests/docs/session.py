@@ -67,7 +67,10 @@ class Session:
             command=("bash", "-c", f"{direct} {arguments}", "bash"),
         )
         self._port = self._server.port
-        self._server.wait_until_ready()
+        if "--tls_cert" in command:  # the harness asks over plain HTTP
+            self._server.wait_for_log("Users's init has completed successfully")
+        else:
+            self._server.wait_until_ready()
 
     def _try_run(self, example: Example) -> None:
         for command, promised in commands_in(example.text):

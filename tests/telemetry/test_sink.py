@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -176,3 +178,45 @@ def test_a_descriptor_made_non_blocking_by_somebody_is_written_to(pipe: Pipe) ->
     reader.join()
 
     assert len(b"".join(found)) == 200_000
+
+
+def test_a_stuck_thread_is_not_joined_by_others(pipe: Pipe) -> None:
+    """Every close would leave one more behind: an arbiter closes before each fork."""
+    read, write = pipe
+    sink = Sink(write, limit_bytes=1_000_000)
+    sink.write("x" * 500_000 + "\n")
+    before = threading.active_count()
+
+    for _ in range(5):
+        sink.close(timeout_s=0.01)
+        sink.write("more\n")
+    threads = threading.active_count()
+    found: list[bytes] = []
+    reader = threading.Thread(target=read_all, args=(read, found))
+    reader.start()
+    sink.close(timeout_s=10)
+    os.close(write)
+    reader.join()
+
+    assert threads == before
+    assert b"".join(found) == b"x" * 500_000 + b"\n" + b"more\n" * 5
+
+
+def test_a_child_of_a_fork_writes_its_own_lines_and_none_of_its_parents(pipe: Pipe) -> None:
+    read, write = pipe
+    code = f"""
+import os, sys
+from azmlinfsrv.telemetry.sink import Sink
+sink = Sink({write})
+sink.write("parent\\n")
+child = os.fork()
+if not child:
+    sink.write("child\\n")
+    sink.close()
+    os._exit(0)
+os.waitpid(child, 0)
+sink.close()
+"""
+    subprocess.run([sys.executable, "-c", code], pass_fds=[write], check=True, timeout=30)
+
+    assert sorted(os.read(read, 100).split()) == [b"child", b"parent"]

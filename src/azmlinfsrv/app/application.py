@@ -11,22 +11,25 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from azmlinfsrv.app.authentication import Authentication, is_preflight
 from azmlinfsrv.app.buffers import BodyBudget
 from azmlinfsrv.app.correlation import Correlation, correlate
 from azmlinfsrv.app.cors import Cors
 from azmlinfsrv.app.deadline import callers_limit_s
-from azmlinfsrv.app.failures import FUNCTION_FAILED, response_for
+from azmlinfsrv.app.failures import FUNCTION_FAILED, NOSNIFF, response_for
 from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.errors import (
     MethodNotAllowed,
     NotFound,
     RequestError,
+    Unauthorized,
     Unavailable,
 )
 from azmlinfsrv.messages import BUFFERS, Headers, Request, Response
 from azmlinfsrv.pool.call import CallerLeft
 from azmlinfsrv.pool.interface import Pool
 from azmlinfsrv.script.swagger import pick_version
+from azmlinfsrv.settings import Secret, split_keys
 from azmlinfsrv.telemetry import logs
 
 _log = logging.getLogger("azmlinfsrv")
@@ -63,6 +66,8 @@ class Policy(Struct, frozen=True):
         cors_origins: Value of ``AML_CORS_ORIGINS``; empty means no such headers.
         health_port: A port that answers probes and nothing else (R8.4); 0 means none.
         has_access_log: Every request gets a line in the common access log format as well.
+        auth_keys: One of them must come with every request that is no probe; None means
+            everybody may call.
     """
 
     max_body_bytes: int
@@ -72,6 +77,7 @@ class Policy(Struct, frozen=True):
     cors_origins: str = ""
     health_port: int = 0
     has_access_log: bool = False
+    auth_keys: Secret | None = None
 
 
 class Route(Struct, frozen=True):
@@ -80,10 +86,12 @@ class Route(Struct, frozen=True):
     Attributes:
         methods: What the path answers; anything else is 405.
         is_logged: One line a request (R6.6); probes are not logged.
+        is_open: Answered without a key, whatever the policy says.
     """
 
     methods: dict[str, Handler]
-    is_logged: bool
+    is_logged: bool = True
+    is_open: bool = False
 
     @property
     def allow(self) -> bytes:
@@ -99,7 +107,11 @@ class Application:
         self._policy = policy
         self._bodies = BodyBudget(policy.max_buffered_bytes)
         version = policy.server_version.encode("latin-1", "replace")
-        self._version: Headers = [(b"x-ms-server-version", version)] if version else []
+        self._constant: Headers = [NOSNIFF]
+        if version:
+            self._constant.append((b"x-ms-server-version", version))
+        keys = policy.auth_keys
+        self._authentication = None if keys is None else Authentication(split_keys(keys))
         self._cors = Cors(policy.cors_origins) if policy.cors_origins else None
         if self._cors is not None:
             listed = ", ".join(self._cors.origins)
@@ -124,11 +136,11 @@ class Application:
             "HEAD": self._score_or_refuse,
         }
         self._routes = {
-            "/": Route(health, is_logged=False),
-            "/score": Route(score, is_logged=True),
-            "/swagger.json": Route(swagger, is_logged=True),
-            "/health/live": Route(live, is_logged=False),
-            "/health/ready": Route(ready, is_logged=False),
+            "/": Route(health, is_logged=False, is_open=True),
+            "/score": Route(score),
+            "/swagger.json": Route(swagger),
+            "/health/live": Route(live, is_logged=False, is_open=True),
+            "/health/ready": Route(ready, is_logged=False, is_open=True),
         }
         self._probes = {path: route for path, route in self._routes.items() if not route.is_logged}
 
@@ -186,6 +198,17 @@ class Application:
             correlation.request_id,
         )
 
+    def admits(self, head: Request) -> bool:
+        """Whether a request whose body has not been read yet may come in, as far as keys go."""
+        route = self._find(head)
+        if self._authentication is None or (route is not None and route.is_open):
+            return True
+        try:
+            self._authentication.admit(head)
+        except Unauthorized:
+            return False
+        return True
+
     def _find(self, request: Request) -> Route | None:
         routes, path = self._routes, request.path
         if self._health_address and request.server.endswith(self._health_address):
@@ -198,9 +221,15 @@ class Application:
     async def _respond(
         self, request: Request, caller: Caller, correlation: Correlation, route: Route | None
     ) -> Response:
+        handler = None if route is None else route.methods.get(request.method)
+        if self._authentication is not None and (route is None or not route.is_open):
+            if handler is not None and is_preflight(request):
+                # Browsers send no key with it: answered here, never by a script.
+                handler = self._options
+            else:
+                request = self._authentication.admit(request)
         if route is None:
             raise NotFound(_NOT_FOUND)
-        handler = route.methods.get(request.method)
         if handler is None:
             raise MethodNotAllowed(_NOT_ROUTED, headers=((b"Allow", route.allow),))
         if correlation.error is not None:
@@ -213,6 +242,7 @@ class Application:
         if len(headers) > _OWN_HEADERS:
             # R3.31: the server's ids stand, whatever the script says.
             ours = {name for name, _ in correlation.headers if name != b"TraceId"}
+            ours.add(NOSNIFF[0].lower())
             headers = [pair for pair in headers if pair[0].lower() not in ours]
         timings = response.timings
         if timings is not None:
@@ -220,7 +250,7 @@ class Application:
             headers = [*headers, (b"x-ms-run-fn-exec-ms", run_ms)]
         return Response(
             response.status,
-            [*headers, *more, *self._version, *correlation.headers],
+            [*headers, *more, *self._constant, *correlation.headers],
             response.body,
             timings,
             response.reason,

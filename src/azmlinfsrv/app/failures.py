@@ -8,6 +8,9 @@ from azmlinfsrv.errors import RequestError
 from azmlinfsrv.messages import Response
 
 FUNCTION_FAILED = b"x-ms-run-function-failed"
+# Every response has it: a browser takes what a script returns for what we say it is, and
+# for nothing else (Fetch, X-Content-Type-Options).
+NOSNIFF = (b"X-Content-Type-Options", b"nosniff")
 
 
 def response_for(error: RequestError) -> Response:

@@ -39,9 +39,10 @@ def banner(
     lines += ["", "Server Settings", _RULE]
     lines += (f"{label}: {value}" for label, value in settings_rows(loaded, slots))
     lines += ["", "", "Server Routes", _RULE]
+    scheme = "" if loaded.settings.tls_cert is None else "https://"
     lines += [
-        f"Liveness Probe: GET   {health_address}/",
-        f"Score:          POST  {score_address}/score",
+        f"Liveness Probe: GET   {scheme}{health_address}/",
+        f"Score:          POST  {scheme}{score_address}/score",
         "",
     ]
     return "\n".join(lines) + "\n"

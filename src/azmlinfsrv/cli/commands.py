@@ -21,6 +21,7 @@ from azmlinfsrv.cli.options import (
     setting_options,
 )
 from azmlinfsrv.cli.records import format_record, startup_records, write_record
+from azmlinfsrv.cli.standard_streams import say
 from azmlinfsrv.errors import SettingsError, StartupError
 from azmlinfsrv.settings import Loaded, environment, read_settings
 
@@ -98,15 +99,18 @@ def serve_command(loaded: Loaded) -> int:
     from azmlinfsrv.cli.banner import banner
     from azmlinfsrv.servers import check, serve
 
-    check(settings)
-    for level, text in loaded.notices:
-        if level >= logging.getLevelName(settings.log_level):
-            write_record(level, text, log_format)
-    # Flushed at once: no process started later may inherit and repeat it (D11).
+    check(loaded)
+    lines = [
+        format_record(level, text, log_format) + "\n"
+        for level, text in loaded.notices
+        if level >= logging.getLevelName(settings.log_level)
+    ]
     if log_format == "json":  # then every line is an object
-        write_record(logging.INFO, banner(loaded).strip("\n"), log_format)
+        lines.append(format_record(logging.INFO, banner(loaded).strip("\n"), log_format) + "\n")
     else:
-        print(banner(loaded), end="", flush=True)
+        lines.append(banner(loaded))
+    # Out at once: no process started later may inherit and repeat it (D11).
+    say("".join(lines))
     try:
         return serve(loaded)
     except StartupError as error:

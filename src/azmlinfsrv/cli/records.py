@@ -6,6 +6,7 @@ import logging
 import os
 import time
 
+from azmlinfsrv.cli.standard_streams import say
 from azmlinfsrv.errors import SettingsError, StartupError
 from azmlinfsrv.settings import configuration_error_text
 from azmlinfsrv.telemetry.formats import formatter_for
@@ -29,5 +30,5 @@ def startup_records(error: StartupError) -> list[tuple[int, str]]:
 
 
 def write_record(level: int, message: str, log_format: str = "text") -> None:
-    """Print a record on stdout, where configuration problems belong (R6.10)."""
-    print(format_record(level, message, log_format), flush=True)
+    """Write a record to stdout, where configuration problems belong (R6.10)."""
+    say(format_record(level, message, log_format) + "\n")

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 
 from azmlinfsrv.pool.spawn import interpreter_command
 
@@ -28,7 +29,14 @@ _GREETING_S = 2.0
 
 
 class LoopbackInterpreters:
-    """Every process is a new interpreter that connects back (see `pool.spawn.Spawner`)."""
+    """Every process is a new interpreter that connects back (see `pool.spawn.Spawner`).
+
+    Args:
+        environment: What it is started with; this process's own if None.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._environment = environment
 
     def attach(self) -> None:
         """See `Spawner`."""
@@ -46,6 +54,7 @@ class LoopbackInterpreters:
                 stdin=subprocess.PIPE,
                 stdout=output[1],
                 stderr=errors[1],
+                env=self._environment,
                 # The console's Ctrl-C is the front end's business.
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )

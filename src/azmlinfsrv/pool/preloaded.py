@@ -20,7 +20,7 @@ import selectors
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from azmlinfsrv.pool.lines import Lines, relay
@@ -50,10 +50,12 @@ class Preloaded:
 
     Args:
         start: How to load it; every fork gets the same frame again.
+        environment: What the one process is started with; this process's own if None.
     """
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, environment: Mapping[str, str] | None = None) -> None:
         self._start = start
+        self._environment = environment
         self._template: _Template | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -64,7 +66,7 @@ class Preloaded:
                 return self._template.fork()
             except OSError:  # it has ended, and nobody has noticed yet
                 pass
-        self._template = _Template(self._start, self._loop)
+        self._template = _Template(self._start, self._environment, self._loop)
         return self._template.fork()
 
     def attach(self) -> None:
@@ -82,10 +84,15 @@ class Preloaded:
 class _Template:
     """The process that has loaded the script, and its forks."""
 
-    def __init__(self, start: Start, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self,
+        start: Start,
+        environment: Mapping[str, str] | None,
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> None:
         self._loop = loop
         self._unsaid: list[Callable[[], object]] = []  # until there is a loop
-        self._process = FreshInterpreters("preload").spawn()
+        self._process = FreshInterpreters("preload", environment).spawn()
         self.pid = self._process.pid
         self._socket = self._process.socket
         self._lock = threading.Lock()

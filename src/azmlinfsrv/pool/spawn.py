@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -71,10 +72,15 @@ class FreshInterpreters:
     Never a fork: the front end's memory and locks are not the script's. Each leads a
     session of its own, so that a Ctrl-C in the terminal does not reach it, and everything
     it started can be ended with it.
+
+    Args:
+        module: Of the worker; what the interpreter runs.
+        environment: What it is started with; this process's own if None.
     """
 
-    def __init__(self, module: str = "main") -> None:
+    def __init__(self, module: str = "main", environment: Mapping[str, str] | None = None) -> None:
         self._command = interpreter_command(module)
+        self._environment = environment
 
     def attach(self) -> None:
         """See `Spawner`."""
@@ -92,6 +98,7 @@ class FreshInterpreters:
                 stdin=theirs.fileno(),
                 stdout=output[1],
                 stderr=errors[1],
+                env=self._environment,
                 start_new_session=True,
             )
         except OSError:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from azmlinfsrv.pool.warm_up import read_warm_up
 from azmlinfsrv.servers.listening import open_listener
-from azmlinfsrv.settings import Loaded, Settings
+from azmlinfsrv.settings import Loaded
 
 
-def check(settings: Settings) -> None:
+def check(loaded: Loaded) -> None:
     """Look at what the settings name, before anything is started or said.
 
     Raises:
         SettingsError: it cannot be used.
     """
+    settings = loaded.settings
     if settings.warmup_requests:
         read_warm_up(settings.warmup_requests)
+    if settings.tls_cert or settings.tls_key or settings.tls_client_ca:
+        from azmlinfsrv.servers.tls import server_context  # 10 ms that most starts do not need
+
+        server_context(loaded)
 
 
 def serve(loaded: Loaded) -> int:

@@ -25,6 +25,7 @@ from azmlinfsrv.settings import (
     environment,
     removed_variables,
     script_environment,
+    worker_environment,
 )
 from azmlinfsrv.telemetry.logs import FrontEndLogs
 from azmlinfsrv.worker.frames import Start
@@ -90,11 +91,14 @@ def _spawner(settings: Settings, start: Start) -> Spawner:
     if settings.debug_port:
         _log.warning("WORKER_PRELOAD is ignored while a debugger is configured: it cannot follow.")
         return _fresh()
-    return Preloaded(start)
+    return Preloaded(start, worker_environment(environment()))
 
 
 def _fresh() -> Spawner:
-    return LoopbackInterpreters() if sys.platform == "win32" else FreshInterpreters()
+    variables = worker_environment(environment())
+    if sys.platform == "win32":
+        return LoopbackInterpreters(variables)
+    return FreshInterpreters(environment=variables)
 
 
 def build_logs(settings: Settings) -> FrontEndLogs:
@@ -119,6 +123,7 @@ def build_application(settings: Settings, pool: ProcessPool) -> Application:
             cors_origins=settings.cors_origins or "",
             health_port=settings.health_port if settings.separate_health_endpoint else 0,
             has_access_log=settings.access_log,
+            auth_keys=settings.auth_keys,
         ),
     )
 

@@ -28,6 +28,7 @@ from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.servers.asgi_server import KEEP_ALIVE_S, UVICORN_OPTIONS, DrainingServer
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
+from azmlinfsrv.servers.tls import server_context
 from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker.parent import die_with
@@ -36,21 +37,28 @@ from azmlinfsrv.worker.parent import die_with
 _FRONT_END_TIMEOUT_S = 60
 # What the arbiter waits beyond the drain before it kills the front end.
 _ARBITER_PATIENCE_S = 3
+# How long its lines may take to get out before it forks.
+_LINES_S = 0.2
 
 
 def serve(loaded: Loaded, listeners: list[socket.socket]) -> int:
     """Serve until a signal ends it; returns the exit status."""
-    logs.configure_direct(loaded.settings.log_format, loaded.settings.log_level)
+    arbiter_logs = logs.ArbiterLogs(loaded.settings.log_format, loaded.settings.log_level)
     try:
-        _Gunicorn(loaded, listeners).run()
+        _Gunicorn(loaded, listeners, arbiter_logs).run()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
+    finally:
+        arbiter_logs.close()
     return 0
 
 
 class _Gunicorn(BaseApplication):
-    def __init__(self, loaded: Loaded, listeners: list[socket.socket]) -> None:
+    def __init__(
+        self, loaded: Loaded, listeners: list[socket.socket], arbiter_logs: logs.ArbiterLogs
+    ) -> None:
         self.loaded = loaded
+        self._arbiter_logs = arbiter_logs
         # Gunicorn takes them over, and asks again when it reloads.
         self._addresses = [f"fd://{listener.detach()}" for listener in listeners]
         super().__init__()
@@ -65,7 +73,10 @@ class _Gunicorn(BaseApplication):
             "graceful_timeout": round(settings.drain_timeout_s) + _ARBITER_PATIENCE_S,
             "keepalive": KEEP_ALIVE_S,
             "logger_class": _Logger,
+            "pre_fork": lambda _arbiter, _worker: self._arbiter_logs.close(_LINES_S),
         }
+        if settings.tls_cert is not None:  # only so that it says https
+            values["certfile"] = settings.tls_cert
         for name, value in values.items():
             self.cfg.set(name, value)
         if "control_socket_disable" in self.cfg.settings:  # Gunicorn 25.1 and later
@@ -118,6 +129,8 @@ class FrontEnd(UvicornWorker):
         super().__init__(*args, **kwargs)
         # uvicorn's worker has just given Gunicorn's handlers to uvicorn's loggers.
         logs.silence_uvicorn()
+        # TLS is not uvicorn's configuration's to make (`tls`).
+        self.config.ssl_certfile = self.config.ssl_keyfile = None
 
     def init_process(self) -> None:
         """After the fork: the scoring processes start while this one still imports."""
@@ -150,7 +163,9 @@ class FrontEnd(UvicornWorker):
 
     async def _serve(self) -> None:
         settings = self._loaded.settings
-        self._server = DrainingServer(self.config, self._pool, settings.drain_timeout_s)
+        self._server = DrainingServer(
+            self.config, self._pool, settings.drain_timeout_s, server_context(self._loaded)
+        )
         self.config.app = AsgiApplication(
             build_application(settings, self._pool),
             startup=self._pool.attach,

@@ -22,6 +22,7 @@ from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.pool.this_process import ThisProcess
 from azmlinfsrv.servers.asgi_server import KEEP_ALIVE_S, UVICORN_OPTIONS, DrainingServer
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
+from azmlinfsrv.servers.tls import scheme, server_context
 from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker.channel import Channel, Closed
@@ -67,7 +68,9 @@ class _FrontEnd:
             timeout_keep_alive=KEEP_ALIVE_S,
             **UVICORN_OPTIONS,
         )
-        self._server = DrainingServer(config, self._pool, settings.drain_timeout_s)
+        self._settings = settings
+        tls = server_context(loaded)
+        self._server = DrainingServer(config, self._pool, settings.drain_timeout_s, tls)
         self._config = config
         self._thread = threading.Thread(target=self._serve, name="front end")
 
@@ -75,7 +78,8 @@ class _FrontEnd:
         """Take requests from now on; calls wait for the script."""
         for listener in self._listeners:
             host, port = listener.getsockname()[:2]
-            _log.info("Listening at: http://%s:%s", f"[{host}]" if ":" in host else host, port)
+            place = f"[{host}]" if ":" in host else host
+            _log.info("Listening at: %s://%s:%s", scheme(self._settings), place, port)
         self._pool.launch()
         self._thread.start()
 

@@ -12,7 +12,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from azmlinfsrv.adapters.asgi import CONNECTION, Message, Send
-from azmlinfsrv.app.failures import response_for
+from azmlinfsrv.app.failures import NOSNIFF, response_for
 from azmlinfsrv.errors import BadInput, HeaderTooLong, RequestError
 from azmlinfsrv.messages import Buffer, Headers
 
@@ -84,7 +84,7 @@ class HttpProtocol(HttpToolsProtocol):
         assert isinstance(response.body, bytes)
         length = (b"Content-Length", b"%d" % len(response.body))
         parts = [_STATUS_LINES[response.status]]
-        for name, value in (*response.headers, length, (b"Connection", b"close")):
+        for name, value in (*response.headers, NOSNIFF, length, (b"Connection", b"close")):
             parts += (name, b": ", value, b"\r\n")
         self.transport.write(b"".join([*parts, b"\r\n", response.body]))
         self.linger()
@@ -160,7 +160,8 @@ class HttpProtocol(HttpToolsProtocol):
         it (RFC 9112, 9.6): first no more is said, and what the peer still says is dropped.
         """
         self._is_broken = True
-        self.transport.write_eof()
+        if self.transport.can_write_eof():  # TLS cannot: there the length says where it ends
+            self.transport.write_eof()
         self.flow.resume_reading()
         self.loop.call_later(_LINGER_S, self.transport.close)
 
@@ -173,6 +174,8 @@ class HttpProtocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete or not cycle.more_body:
             return False
+        if not self.transport.can_write_eof():
+            return False  # TLS: what was said has ended, and with it the connection
         self._end_body(cycle)
         return True
 

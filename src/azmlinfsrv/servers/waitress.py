@@ -92,7 +92,8 @@ class FrontEnd:
     # --- life ---------------------------------------------------------------------------
 
     def _open(self, settings: Settings) -> None:
-        wsgi = WsgiApplication(build_application(settings, self._pool), self._thread)
+        application = build_application(settings, self._pool)
+        wsgi = WsgiApplication(application, self._thread)
         app = flask_app(wsgi)
         adjustments = _adjustments(settings, self._listeners)
         for listener in self._listeners:
@@ -100,6 +101,7 @@ class FrontEnd:
                 Server(
                     app,
                     wsgi.begin,
+                    application.admits,
                     map=self._sockets,
                     sock=listener,
                     dispatcher=self._answer_threads,

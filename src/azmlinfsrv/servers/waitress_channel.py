@@ -14,6 +14,7 @@ answers to HEAD end nowhere, a client that takes nothing for long is let go.
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import threading
 import time
@@ -30,12 +31,13 @@ from waitress.utilities import RequestEntityTooLarge
 
 from azmlinfsrv.adapters.body import too_large, truncated
 from azmlinfsrv.adapters.wsgi import ANSWER, BODY_ERROR, status_line
-from azmlinfsrv.app.failures import response_for
-from azmlinfsrv.errors import BadInput, HeaderTooLong, RequestError, ScoringFailed
-from azmlinfsrv.messages import BUFFERS, Response
+from azmlinfsrv.app.failures import NOSNIFF, response_for
+from azmlinfsrv.errors import BadInput, HeaderTooLong, RequestError, ScoringFailed, Unauthorized
+from azmlinfsrv.messages import BUFFERS, Request, Response
 from azmlinfsrv.pool.call import StreamCut
 
 Begin = Callable[[dict[str, Any]], "Future[Response]"]
+Admits = Callable[[Request], bool]
 
 _NOT_HTTP = BadInput("The request is not valid HTTP/1.1.")
 _ERRORS: dict[int, RequestError] = {
@@ -89,6 +91,10 @@ class Parser(HTTPRequestParser):
     environ: dict[str, Any] | None = None
     body_error: RequestError | None = None
 
+    def __init__(self, adjustments: Any, admits: Admits | None = None) -> None:
+        super().__init__(adjustments)
+        self._admits = admits
+
     def received(self, data: bytes) -> int:
         """Take bytes; how many of them were this request's."""
         count: int = super().received(data)
@@ -97,7 +103,20 @@ class Parser(HTTPRequestParser):
             self.expect_continue = False
             if isinstance(self.error, RequestEntityTooLarge):
                 self.fail_body(too_large(self.adj.max_request_body_size - 1))
+        elif self.headers_finished and not self.completed and self._admits is not None:
+            admits, self._admits = self._admits, None  # asked once, when the head is here
+            if not admits(self._head()):
+                self.expect_continue = False
+                self.fail_body(Unauthorized(""))  # never seen: the body is not asked for
         return count
+
+    def _head(self) -> Request:
+        fields = [
+            (name.replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in self.headers.items()
+        ]
+        path = self.path.encode("latin-1").decode("utf-8", "replace")
+        return Request(self.command, path, headers=fields)
 
     def parse_header(self, header_plus: bytes) -> None:
         """Take the head; one that says two lengths is an attempt at smuggling (RFC 9112, 6.3)."""
@@ -163,7 +182,8 @@ class MalformedTask(ErrorTask):
         assert isinstance(body, bytes)
         self.status = status_line(response)
         self.response_headers += [
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in (*response.headers, NOSNIFF)
         ]
         self.set_close_on_finish()
         self.content_length = len(body)
@@ -181,7 +201,6 @@ def _is_stream(answer: Future[Response] | None) -> bool:
 class Channel(HTTPChannel):
     """One connection."""
 
-    parser_class = Parser
     task_class = Task
     error_task_class = MalformedTask
     request: Parser | None = None  # the one that is arriving
@@ -190,6 +209,7 @@ class Channel(HTTPChannel):
         super().__init__(server, sock, *args, **options)
         self.local_address: tuple[str, int] = sock.getsockname()[:2]
         self._has_ended = False
+        self.parser_class = functools.partial(Parser, admits=server.admits)
 
     def begin(self) -> Future[Response] | None:
         """Hand the first request to the application; None if Waitress answers it itself."""
@@ -252,6 +272,7 @@ class Server(TcpWSGIServer):
     Args:
         application: Waitress calls it to have an answer written.
         begin: Called in the main thread with the environ of a request that is whole.
+        admits: Called with the head of a request; if it says no, the body is not read.
         map: Everything that is polled; shared by the servers of one process.
         sock: Listens already.
     """
@@ -262,6 +283,7 @@ class Server(TcpWSGIServer):
         self,
         application: Any,
         begin: Begin,
+        admits: Admits,
         *,
         map: dict[int, Any],
         sock: socket.socket,
@@ -269,6 +291,7 @@ class Server(TcpWSGIServer):
         adjustments: Any,
     ) -> None:
         self.begin = begin
+        self.admits = admits
         self.is_stopping = False
         super().__init__(
             application,

@@ -5,6 +5,7 @@ May import errors only. The names below are the package's face; its modules are 
 
 from __future__ import annotations
 
+from azmlinfsrv.settings.auth_keys import split_keys
 from azmlinfsrv.settings.declaration import DeclaredField, Setting, declared_fields
 from azmlinfsrv.settings.reading import (
     CONFIG_KEYS,
@@ -20,6 +21,7 @@ from azmlinfsrv.settings.script_environment import (
     health_port,
     removed_variables,
     script_environment,
+    worker_environment,
 )
 from azmlinfsrv.settings.secret import MASK, Secret
 from azmlinfsrv.settings.values import GROUPS, Settings
@@ -43,4 +45,6 @@ __all__ = [
     "read_settings",
     "removed_variables",
     "script_environment",
+    "split_keys",
+    "worker_environment",
 ]

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from azmlinfsrv.errors import SettingsError
+from azmlinfsrv.settings.auth_keys import fault_of_keys
 from azmlinfsrv.settings.config_file import (
     ConfigFile,
     UnusableFileError,
@@ -180,6 +181,8 @@ class _Reader:
             if origins[name].source == "flag" and values[name]:
                 values[name] = os.path.realpath(self._cwd / values[name])
             values[name] = values[name] or None
+        for name in ("tls_cert", "tls_key", "tls_client_ca"):
+            values[name] = os.path.normpath(self._cwd / values[name]) if values[name] else None
 
     def _resolve_server_version(self, values: dict[str, Any], origins: dict[str, Origin]) -> None:
         """The switch decides between our own version and the one given (R2.1)."""
@@ -217,6 +220,9 @@ class _Reader:
         if values["server"] == "gunicorn" and ON_WINDOWS:
             name = origins["server"].name
             self._problems.append((name, "Gunicorn does not run on Windows, use waitress"))
+        keys: Secret | None = values["auth_keys"]
+        if keys is not None and (fault := fault_of_keys(keys)):
+            self._problems.append((origins["auth_keys"].name, fault))
 
     def _notice_leftovers(self) -> None:
         """What was given and is not used: once, naming it (D19)."""

@@ -54,6 +54,16 @@ def removed_variables(inherited: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in inherited if name.upper() in ours))
 
 
+def worker_environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment a scoring process is born with: ours, without the server's own secrets.
+
+    A process shows the variables it was started with for all its life (``/proc/PID/environ``),
+    so that removing them later is not enough.
+    """
+    removed = removed_variables(inherited)
+    return {name: value for name, value in inherited.items() if name not in removed}
+
+
 def health_port(loaded: Loaded) -> int:
     """The port that really answers probes: the separate one only if it is on (D12)."""
     settings = loaded.settings

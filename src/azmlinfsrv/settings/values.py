@@ -18,11 +18,12 @@ from azmlinfsrv.settings.secret import Secret
 
 SCRIPT: Final = "Script"
 LISTENING: Final = "Listening"
+SECURITY: Final = "Security"
 SCORING: Final = "Scoring"
 LOGS: Final = "Logs"
 TELEMETRY: Final = "Telemetry"
 SERVICE: Final = "Service"
-GROUPS: Final = (SCRIPT, LISTENING, SCORING, LOGS, TELEMETRY, SERVICE)
+GROUPS: Final = (SCRIPT, LISTENING, SECURITY, SCORING, LOGS, TELEMETRY, SERVICE)
 
 ON_WINDOWS: Final = sys.platform == "win32"
 _MIB: Final = 1024 * 1024
@@ -180,6 +181,56 @@ class Settings(Struct, frozen=True, kw_only=True):
             default_text="104857600 (100 MiB)",
         ),
     ] = 100 * _MIB
+
+    auth_keys: Annotated[
+        Secret | None,
+        Setting(
+            "Keys, separated by commas, one of which every request but a health probe must "
+            "carry, as 'Authorization: Bearer KEY' or 'api-key: KEY'. Without the setting "
+            "everybody may call.",
+            SECURITY,
+            # No flag: command lines are seen by everybody on the machine.
+            env=("AZMLINFSRV_AUTH_KEYS",),
+        ),
+    ] = None
+    tls_cert: Annotated[
+        str | None,
+        Setting(
+            "File of the server's certificate and those that signed it (PEM): the ports speak "
+            "HTTPS, and nothing else. Not with Waitress.",
+            SECURITY,
+            flag="--tls_cert",
+            env=("AZMLINFSRV_TLS_CERT",),
+        ),
+    ] = None
+    tls_key: Annotated[
+        str | None,
+        Setting(
+            "File of the certificate's private key (PEM).",
+            SECURITY,
+            flag="--tls_key",
+            env=("AZMLINFSRV_TLS_KEY",),
+            default_text="the file of the certificate",
+        ),
+    ] = None
+    tls_key_password: Annotated[
+        Secret | None,
+        Setting(
+            "Password of the private key, if it has one.",
+            SECURITY,
+            env=("AZMLINFSRV_TLS_KEY_PASSWORD",),
+        ),
+    ] = None
+    tls_client_ca: Annotated[
+        str | None,
+        Setting(
+            "File of certificates (PEM): every client, probes too, must show a certificate "
+            "that one of them has signed.",
+            SECURITY,
+            flag="--tls_client_ca",
+            env=("AZMLINFSRV_TLS_CLIENT_CA",),
+        ),
+    ] = None
 
     worker_count: Annotated[
         int,

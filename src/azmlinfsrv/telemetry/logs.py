@@ -1,9 +1,9 @@
 """Logging of the server's own processes: which loggers, where to, and how not to wait.
 
-The arbiter writes its few lines at once. The front end hands lines to a `Sink` for each
-of its two descriptors. As long as nobody has configured logging otherwise, the lines that
-come with every request are put together and handed over here without a
-`logging.LogRecord`; with a ``logging.json`` of the user's they take the ordinary way.
+The arbiter and the front end hand lines to a `Sink` for each of their two descriptors. As
+long as nobody has configured logging otherwise, the lines that come with every request are
+put together and handed over here without a `logging.LogRecord`; with a ``logging.json`` of
+the user's they take the ordinary way.
 
 Theory of the file: like `logging` itself, it holds one configuration a process, because a
 process has one standard output. It is set by `FrontEndLogs` and by nothing else.
@@ -67,22 +67,6 @@ class SinkHandler(logging.Handler):
             self._sink.write(self.format(record) + "\n")
         except Exception:  # noqa: BLE001  # a wrong format string must not end a request
             self.handleError(record)
-
-
-class DirectHandler(logging.Handler):
-    """Writes records at once; for the processes that hold no request (the arbiter)."""
-
-    def __init__(self, descriptor: int, formatter: logging.Formatter) -> None:
-        super().__init__()
-        self._descriptor = descriptor
-        self.setFormatter(formatter)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
-        try:
-            os.write(self._descriptor, (self.format(record) + "\n").encode("utf-8", "replace"))
-        except OSError:
-            pass  # nobody reads
 
 
 class DeferredHandler(logging.Handler):
@@ -149,7 +133,10 @@ def configure(make_handler: Callable[[int], logging.Handler], level: str) -> Non
         make_handler: Given a file descriptor, the handler that writes there.
         level: Lowest level that is logged.
     """
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        pass  # nobody reads
     for name, descriptor in ((ROOT, 1), (ACCESS, 1), ("gunicorn.error", 2)):
         logger = logging.getLogger(name)
         logger.handlers = [make_handler(descriptor)]
@@ -168,10 +155,33 @@ def silence_uvicorn() -> None:
     logger.setLevel(logging.CRITICAL)
 
 
-def configure_direct(log_format: str, log_level: str = "INFO") -> None:
-    """Logging of the launcher and the arbiter."""
-    formatter = formatter_for(log_format)
-    configure(lambda descriptor: DirectHandler(descriptor, formatter), log_level)
+class ArbiterLogs:
+    """Logging of the process that looks after the front end: a stalled reader must keep it
+    neither from its signals nor from starting another front end.
+
+    Args:
+        log_format: ``text`` or ``json``.
+        log_level: Lowest level that is logged.
+    """
+
+    def __init__(self, log_format: str, log_level: str = "INFO") -> None:
+        formatter = formatter_for(log_format)
+        self._sinks = {
+            descriptor: Sink(
+                descriptor,
+                form=lambda text: formatter.line(time.time(), WARNING, os.getpid(), ROOT, text),
+            )
+            for descriptor in (1, 2)
+        }
+        configure(lambda descriptor: SinkHandler(self._sinks[descriptor], formatter), log_level)
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Write what is held, and end the threads that do; they start again when needed.
+
+        Call before a fork, too: it is better made by a process with one thread.
+        """
+        for sink in self._sinks.values():
+            sink.close(timeout_s)
 
 
 class FrontEndLogs:

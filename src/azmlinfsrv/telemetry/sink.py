@@ -23,7 +23,8 @@ _GATHER_S = 0.02
 class Sink:
     """Writes text to a file descriptor from a thread of its own.
 
-    The thread starts with the first line: it would not survive a fork.
+    The thread starts with the first line: it would not survive a fork. In a child of a
+    fork the sink begins anew, without the lines of its parent, who writes them.
 
     Args:
         descriptor: Where to.
@@ -40,6 +41,9 @@ class Sink:
         self._descriptor = descriptor
         self._limit_bytes = limit_bytes
         self._form = form
+        self._begin()
+
+    def _begin(self) -> None:
         self._lines: deque[str] = deque()
         # Each is changed on one side only: one counter for both would lose counts when
         # two threads change it at once, until nothing seems to fit any more.
@@ -47,7 +51,7 @@ class Sink:
         self._written_bytes = 0
         self._dropped = 0
         self._wake = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._owner = os.getpid()
 
@@ -58,6 +62,8 @@ class Sink:
 
     def write(self, line: str) -> None:
         """Take one line, with its line end; never blocks, never raises."""
+        if self._owner != os.getpid():
+            self._begin()
         size = len(line)
         if self._taken_bytes - self._written_bytes + size > self._limit_bytes:
             self._dropped += 1
@@ -70,12 +76,19 @@ class Sink:
             self._start()
 
     def close(self, timeout_s: float = 1.0) -> None:
-        """Write what is held, for at most *timeout_s*; later lines start a new thread."""
-        thread, self._closing = self._thread, True
-        if thread is not None:
-            self._wake.set()
-            thread.join(timeout_s)
-        self._thread, self._closing = None, False
+        """Write what is held, for at most *timeout_s*; later lines start a new thread.
+
+        A thread that is stuck stays, and goes on when its reader does: with one more at
+        every close, a reader that has stalled would cost more and more of them.
+        """
+        if self._owner != os.getpid() or self._thread is None:
+            return
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(timeout_s)
+        if not self._thread.is_alive():
+            self._thread = None
+        self._closing.clear()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="log writer", daemon=True)
@@ -85,10 +98,11 @@ class Sink:
         reported = 0
         while True:
             self._wake.wait()
-            if not self._closing:
-                time.sleep(_GATHER_S)
+            self._closing.wait(_GATHER_S)
             self._wake.clear()
-            closing = self._closing  # after the event is cleared: `close` sets it once more
+            closing = (
+                self._closing.is_set()
+            )  # after the event is cleared: `close` sets it once more
             count = len(self._lines)
             text = "".join(self._lines.popleft() for _ in range(count))
             size = len(text)

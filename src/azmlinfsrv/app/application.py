@@ -217,7 +217,15 @@ class Application:
         timings = response.timings
         if timings is not None:
             run_ms = b"%.3f" % (timings.run_s * 1000)
-            headers = [*headers, (b"x-ms-run-fn-exec-ms", run_ms)]
+            # W3C Server Timing, 3.1: names and milliseconds, in the order they happen.
+            all_ms = b"queue;dur=%.3f, parse;dur=%.3f, run;dur=%b, encode;dur=%.3f" % (
+                timings.queue_s * 1000,
+                timings.parse_s * 1000,
+                run_ms,
+                timings.encode_s * 1000,
+            )
+            timed = ((b"x-ms-run-fn-exec-ms", run_ms), (b"Server-Timing", all_ms))
+            headers = [*headers, *timed]
         return Response(
             response.status,
             [*headers, *more, *self._version, *correlation.headers],

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from azmlinfsrv.errors import REQUEST_ERRORS, RequestError, ScoringFailed
-from azmlinfsrv.messages import Buffer, Request, Response
+from azmlinfsrv.messages import Buffer, Request, Response, Timings
 from azmlinfsrv.worker.frames import Cancel, Credit, ToWorker
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Call:
     """
 
     __slots__ = (
+        "_given_s",
         "answered",
         "arrived_s",
         "deadline",
@@ -65,6 +67,7 @@ class Call:
         self.deadline = deadline  # on the loop's clock; infinite if there is no limit
         self.arrived_s = arrived_s  # on the loop's clock
         self.is_limit_callers = is_limit_callers  # the caller allows less than the server
+        self._given_s = perf_counter()  # uvloop's own clock counts whole milliseconds
         self.process: WorkerProcess | None = None
         self.stream: Stream | None = None
 
@@ -72,6 +75,13 @@ class Call:
     def is_over(self) -> bool:
         """The caller has its answer (of a stream: its head), or has given up."""
         return self.answered.done()
+
+    def set_queue_time(self, timings: Timings | None) -> None:
+        """Add what the call waited; call when its answer is there."""
+        if timings is not None:
+            waited_s = perf_counter() - self._given_s
+            waited_s -= timings.parse_s + timings.run_s + timings.encode_s
+            timings.queue_s = waited_s if waited_s > 0.0 else 0.0
 
     def answer(self, response: Response) -> None:
         """Give the whole answer."""

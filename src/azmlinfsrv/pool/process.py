@@ -406,6 +406,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         elif isinstance(header, StreamStart):
             call = self._current(header.call_id)
             if call is not None:
+                call.set_queue_time(header.timings)
                 call.begin_stream(
                     Response(header.status, header.headers, b"", header.timings, header.reason),
                     self.send,
@@ -436,6 +437,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         if call is None:
             return
         self._finish_output(has_more=answer.has_output)
+        call.set_queue_time(answer.timings)
         call.answer(Response(answer.status, answer.headers, body, answer.timings, answer.reason))
         self._finish_call(answer.timings)
 

@@ -15,7 +15,7 @@ from azmlinfsrv.app.buffers import BodyBudget
 from azmlinfsrv.app.correlation import Correlation, correlate
 from azmlinfsrv.app.cors import Cors
 from azmlinfsrv.app.deadline import callers_limit_s
-from azmlinfsrv.app.failures import FUNCTION_FAILED, response_for
+from azmlinfsrv.app.failures import FUNCTION_FAILED, report_response, response_for
 from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.errors import (
     MethodNotAllowed,
@@ -63,6 +63,7 @@ class Policy(Struct, frozen=True):
         cors_origins: Value of ``AML_CORS_ORIGINS``; empty means no such headers.
         health_port: A port that answers probes and nothing else (R8.4); 0 means none.
         has_access_log: Every request gets a line in the common access log format as well.
+        dev: A call that fails is answered with everything that is known about it.
     """
 
     max_body_bytes: int
@@ -72,6 +73,7 @@ class Policy(Struct, frozen=True):
     cors_origins: str = ""
     health_port: int = 0
     has_access_log: bool = False
+    dev: bool = False
 
 
 class Route(Struct, frozen=True):
@@ -144,7 +146,10 @@ class Application:
         try:
             response = await self._respond(request, caller, correlation, route)
         except RequestError as error:
-            response = response_for(error)
+            if self._policy.dev and request.path == "/score":
+                response = report_response(error, request, correlation.request_id)
+            else:
+                response = response_for(error)
         except CallerLeft:
             # There is nobody to answer; the line says how long somebody waited.
             if route is not None and route.is_logged:
@@ -282,6 +287,7 @@ class Application:
         callers_s = callers_limit_s(request.headers)
         is_callers = callers_s < (limit_s or math.inf)
         share = self._bodies.share()
+        scored = request
         try:
             body = await caller.read_body(self._policy.max_body_bytes, share)
             scored = Request(
@@ -304,6 +310,9 @@ class Application:
                 spent_s=perf_counter() - arrived_s,
                 is_limit_callers=is_callers,
             )
+        except RequestError as error:
+            error.request = scored  # with its body
+            raise
         finally:
             share.release()
 

@@ -41,6 +41,7 @@ class Call:
         "has_left",
         "id",
         "is_limit_callers",
+        "late",
         "limit_s",
         "process",
         "request",
@@ -70,6 +71,8 @@ class Call:
         self._given_s = perf_counter()  # uvloop's own clock counts whole milliseconds
         self.process: WorkerProcess | None = None
         self.stream: Stream | None = None
+        # Its time is up; it will be answered with this, once its process has said where it was.
+        self.late: RequestError | None = None
 
     @property
     def is_over(self) -> bool:
@@ -85,23 +88,28 @@ class Call:
 
     def answer(self, response: Response) -> None:
         """Give the whole answer."""
-        if not self.answered.done():
+        if self.late is not None:
+            self.fail(self.late)
+        elif not self.answered.done():
             self.answered.set_result(response)
 
     def fail(self, error: Exception) -> None:
         """Answer with an error; a stream that has begun is cut instead."""
         if not self.answered.done():
-            self.answered.set_exception(error)
+            self.answered.set_exception(self.late or error)
         elif self.stream is not None:
             self.stream.end(complete=False)
 
-    def fail_with(self, kind: str, message: str, location: str) -> None:
+    def fail_with(self, kind: str, message: str, location: str, report: Buffer) -> None:
         """`fail` with what a process reported, by the name of the error's class."""
-        error: type[RequestError] = REQUEST_ERRORS.get(kind, ScoringFailed)
-        self.fail(error(message, location=location))
+        error = self.late or REQUEST_ERRORS.get(kind, ScoringFailed)(message, location=location)
+        error.report = report
+        self.fail(error)
 
     def begin_stream(self, head: Response, send: Callable[[ToWorker], None]) -> None:
         """Answer with the head; items follow through `stream`."""
+        if self.late is not None:
+            self.fail(self.late)
         if self.answered.done():
             send(Cancel(self.id))
             return

@@ -27,7 +27,11 @@ an exit status in `azmlinfsrv.__main__`; nowhere else.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from azmlinfsrv.messages import Request
 
 
 class ServerError(Exception):
@@ -81,6 +85,12 @@ class RequestError(ServerError):
     status: ClassVar[int] = 500
     # The value of `x-ms-run-function-failed` (contract R4.7).
     function_failed: ClassVar[bool] = False
+
+    # For the report of the development mode, set by whoever knows them.
+    arguments: Mapping[str, object] | None = None  # what run() was called with
+    hint: str = ""
+    report: bytes | bytearray | memoryview = b""  # `script.report.Report`, msgpack
+    request: Request | None = None
 
     def __init__(
         self,
@@ -202,6 +212,8 @@ class Interruption(BaseException):
         reason: ``timeout`` or ``cancelled``.
         stack: Where the script was when it struck, as text.
     """
+
+    arguments: Mapping[str, object] | None = None  # what run() was called with
 
     def __init__(self, reason: str, stack: str = "") -> None:
         super().__init__(reason)

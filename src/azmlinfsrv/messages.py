@@ -52,12 +52,19 @@ class Request(Struct, frozen=True, gc=False):
         return b",".join(values) if values else None
 
 
-class Timings(Struct, frozen=True, gc=False):
-    """Where the time of one scored call went, in seconds."""
+class Timings(Struct, omit_defaults=True, gc=False):
+    """Where the time of one scored call went, in seconds.
+
+    Attributes:
+        queue_s: From the arrival of the call to its answer, without the other three: the
+            wait for a worker, and the way there and back. The pool sets it, for which the
+            struct is not frozen: another one a call would cost more than its header.
+    """
 
     parse_s: float = 0.0
     run_s: float = 0.0
     encode_s: float = 0.0
+    queue_s: float = 0.0
 
 
 class Response(Struct, frozen=True):

@@ -35,7 +35,7 @@ SCORED = Response(
     200,
     [(b"Content-Type", b"application/json"), (b"x-ms-run-function-failed", b"False")],
     b'{"a": 1}',
-    Timings(0.001, 0.0123456, 0.002),
+    Timings(0.001, 0.0123456, 0.002, queue_s=0.25),
 )
 
 
@@ -385,6 +385,7 @@ def test_headers_of_a_success_are_in_order() -> None:
         "Content-Type",
         "x-ms-run-function-failed",
         "x-ms-run-fn-exec-ms",
+        "Server-Timing",
         "X-Content-Type-Options",
         "x-ms-server-version",
         "x-request-id",
@@ -393,6 +394,12 @@ def test_headers_of_a_success_are_in_order() -> None:
         "TraceId",
     ]
     assert field(response, "x-ms-run-fn-exec-ms") == "12.346"
+
+
+def test_server_timing_divides_the_time_in_milliseconds() -> None:
+    assert field(handle(), "server-timing") == (
+        "queue;dur=250.000, parse;dur=1.000, run;dur=12.346, encode;dur=2.000"
+    )
 
 
 def test_no_version_header_without_a_version() -> None:
@@ -437,6 +444,7 @@ def test_an_error_is_json_with_ids_and_no_timing(
     assert field(response, "content-type") == JSON
     assert field(response, "x-ms-run-function-failed") == failed
     assert field(response, "x-ms-run-fn-exec-ms") is None
+    assert field(response, "server-timing") is None
     assert field(response, "x-request-id") == "A"
     assert field(response, "retry-after") == ("1" if status == 429 else None)
 

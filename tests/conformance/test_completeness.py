@@ -38,6 +38,7 @@ DECISIONS = {
     "0:R3.36": "a script error says where",
     "0:R3.38": "the limit is kept always, and told from the script's own TimeoutError",
     "0:R4.1": "405 has Allow; every response has ids and version; no static route",
+    "0:R4.6": "a success has Server-Timing as well",
     "0:R4.8": "the HTTP layer never answers 5xx to a client's mistake",
     "0:R4.11": "an empty request id counts as absent",
     "0:R4.14": "hosts without scheme, wildcards for labels, no patterns",

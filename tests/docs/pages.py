@@ -35,7 +35,7 @@ _VARYING = [
     (re.compile(r"(\"pid\":|\bpid:? |\bprocess )\d+\b"), r"\1<pid>"),
     (re.compile(r"\(\d{2,}\)$"), "(<pid>)"),
     (re.compile(r"\b\d+\.\d{3}ms\b"), "<ms>"),
-    (re.compile(r"(?i)^(date|x-ms-run-fn-exec-ms): .*"), r"\1: <varies>"),
+    (re.compile(r"(?i)^(date|x-ms-run-fn-exec-ms|server-timing): .*"), r"\1: <varies>"),
     (re.compile(r"(?i)^(gunicorn|uvicorn)/?[\d.]+"), r"\1"),
     (re.compile(r"(?<=\S) {2,}"), "  "),
     (re.compile(r"Starting gunicorn [\d.]+"), "Starting gunicorn"),

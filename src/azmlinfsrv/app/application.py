@@ -16,7 +16,7 @@ from azmlinfsrv.app.buffers import BodyBudget
 from azmlinfsrv.app.correlation import Correlation, correlate
 from azmlinfsrv.app.cors import Cors
 from azmlinfsrv.app.deadline import callers_limit_s
-from azmlinfsrv.app.failures import FUNCTION_FAILED, NOSNIFF, response_for
+from azmlinfsrv.app.failures import FUNCTION_FAILED, NOSNIFF, report_response, response_for
 from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.errors import (
     MethodNotAllowed,
@@ -68,6 +68,7 @@ class Policy(Struct, frozen=True):
         has_access_log: Every request gets a line in the common access log format as well.
         auth_keys: One of them must come with every request that is no probe; None means
             everybody may call.
+        dev: A call that fails is answered with everything that is known about it.
     """
 
     max_body_bytes: int
@@ -78,6 +79,7 @@ class Policy(Struct, frozen=True):
     health_port: int = 0
     has_access_log: bool = False
     auth_keys: Secret | None = None
+    dev: bool = False
 
 
 class Route(Struct, frozen=True):
@@ -156,7 +158,10 @@ class Application:
         try:
             response = await self._respond(request, caller, correlation, route)
         except RequestError as error:
-            response = response_for(error)
+            if self._policy.dev and request.path == "/score":
+                response = report_response(error, request, correlation.request_id)
+            else:
+                response = response_for(error)
         except CallerLeft:
             # There is nobody to answer; the line says how long somebody waited.
             if route is not None and route.is_logged:
@@ -247,7 +252,15 @@ class Application:
         timings = response.timings
         if timings is not None:
             run_ms = b"%.3f" % (timings.run_s * 1000)
-            headers = [*headers, (b"x-ms-run-fn-exec-ms", run_ms)]
+            # W3C Server Timing, 3.1: names and milliseconds, in the order they happen.
+            all_ms = b"queue;dur=%.3f, parse;dur=%.3f, run;dur=%b, encode;dur=%.3f" % (
+                timings.queue_s * 1000,
+                timings.parse_s * 1000,
+                run_ms,
+                timings.encode_s * 1000,
+            )
+            timed = ((b"x-ms-run-fn-exec-ms", run_ms), (b"Server-Timing", all_ms))
+            headers = [*headers, *timed]
         return Response(
             response.status,
             [*headers, *more, *self._constant, *correlation.headers],
@@ -304,6 +317,7 @@ class Application:
         callers_s = callers_limit_s(request.headers)
         is_callers = callers_s < (limit_s or math.inf)
         share = self._bodies.share()
+        scored = request
         try:
             body = await caller.read_body(self._policy.max_body_bytes, share)
             scored = Request(
@@ -326,6 +340,9 @@ class Application:
                 spent_s=perf_counter() - arrived_s,
                 is_limit_callers=is_callers,
             )
+        except RequestError as error:
+            error.request = scored  # with its body
+            raise
         finally:
             share.release()
 

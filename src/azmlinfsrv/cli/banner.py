@@ -64,7 +64,7 @@ def settings_rows(loaded: Loaded, slots: int = 1) -> list[tuple[str, object]]:
     script = settings.entry_script
     if origins["entry_script"].source == "file":
         script = None  # the row shows what was given beside the file (R1.9)
-    return [
+    rows: list[tuple[str, object]] = [
         ("Entry Script Name", script),
         ("Model Directory", settings.model_dir),
         ("Config File", settings.config_file),
@@ -91,6 +91,9 @@ def settings_rows(loaded: Loaded, slots: int = 1) -> list[tuple[str, object]]:
             f"(each up to {_mib(settings.max_body_bytes)})",
         ),
     ]
+    if settings.dev:
+        rows.append(("Development mode", "on: failed calls are answered with source code"))
+    return rows
 
 
 def _mib(count: int) -> str:

@@ -88,6 +88,56 @@ def config(ctx: click.Context, /, format_: str, **_params: Any) -> int:
     return 0
 
 
+@azmlinfsrv.command(cls=SettingsCommand, params=setting_options())
+@click.option(
+    "--data",
+    default="",
+    help="The body: a text, @FILE, or - for standard input. [default: empty]",
+)
+@click.option(
+    "--repeat", type=click.IntRange(1, 1_000_000), default=1, help="Calls, one after another."
+)
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Send what --method, --header and --query say. Without it: POST, as JSON.",
+)
+@click.option("--method", help="With --raw. [default: POST]")
+@click.option("--header", "headers", multiple=True, help="With --raw: 'Name: value'; repeatable.")
+@click.option("--query", help="With --raw: a=1&b=2.")
+@click.pass_context
+def invoke(
+    ctx: click.Context,
+    /,
+    data: str,
+    repeat: int,
+    raw: bool,
+    method: str | None,
+    headers: tuple[str, ...],
+    query: str | None,
+    **_params: Any,
+) -> int:
+    """Run the script on one request, without a server.
+
+    The answer goes to standard output; times, memory and the log to standard error. Exit
+    status: 0, 1 if the call failed, 2 for wrong usage, 3 if the script cannot be served.
+    """
+    from azmlinfsrv.cli.requests import read_body, read_request
+
+    if not raw and (method or headers or query):
+        raise click.UsageError("--method, --header and --query need --raw.", ctx)
+    loaded = loaded_settings(ctx)
+    settings = loaded.settings
+    if not (settings.entry_script or settings.config_file):
+        raise click.UsageError("There is no script: name one with --entry_script.", ctx)
+    request = read_request(read_body(data), method, headers, query, is_raw=raw)
+    for level, text in loaded.notices:
+        click.echo(format_record(level, text, settings.log_format), err=True)
+    from azmlinfsrv.tools.invoke import invoke as invoke_script
+
+    return invoke_script(loaded, request, repeat)
+
+
 def serve_command(loaded: Loaded) -> int:
     """Say what will be served, then serve it until told to stop; the exit status."""
     settings = loaded.settings

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from azmlinfsrv.errors import REQUEST_ERRORS, RequestError, ScoringFailed
-from azmlinfsrv.messages import Buffer, Request, Response
+from azmlinfsrv.messages import Buffer, Request, Response, Timings
 from azmlinfsrv.worker.frames import Cancel, Credit, ToWorker
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ class Call:
     """
 
     __slots__ = (
+        "_given_s",
         "answered",
         "arrived_s",
         "deadline",
         "has_left",
         "id",
         "is_limit_callers",
+        "late",
         "limit_s",
         "process",
         "request",
@@ -65,33 +68,48 @@ class Call:
         self.deadline = deadline  # on the loop's clock; infinite if there is no limit
         self.arrived_s = arrived_s  # on the loop's clock
         self.is_limit_callers = is_limit_callers  # the caller allows less than the server
+        self._given_s = perf_counter()  # uvloop's own clock counts whole milliseconds
         self.process: WorkerProcess | None = None
         self.stream: Stream | None = None
+        # Its time is up; it will be answered with this, once its process has said where it was.
+        self.late: RequestError | None = None
 
     @property
     def is_over(self) -> bool:
         """The caller has its answer (of a stream: its head), or has given up."""
         return self.answered.done()
 
+    def set_queue_time(self, timings: Timings | None) -> None:
+        """Add what the call waited; call when its answer is there."""
+        if timings is not None:
+            waited_s = perf_counter() - self._given_s
+            waited_s -= timings.parse_s + timings.run_s + timings.encode_s
+            timings.queue_s = waited_s if waited_s > 0.0 else 0.0
+
     def answer(self, response: Response) -> None:
         """Give the whole answer."""
-        if not self.answered.done():
+        if self.late is not None:
+            self.fail(self.late)
+        elif not self.answered.done():
             self.answered.set_result(response)
 
     def fail(self, error: Exception) -> None:
         """Answer with an error; a stream that has begun is cut instead."""
         if not self.answered.done():
-            self.answered.set_exception(error)
+            self.answered.set_exception(self.late or error)
         elif self.stream is not None:
             self.stream.end(complete=False)
 
-    def fail_with(self, kind: str, message: str, location: str) -> None:
+    def fail_with(self, kind: str, message: str, location: str, report: Buffer) -> None:
         """`fail` with what a process reported, by the name of the error's class."""
-        error: type[RequestError] = REQUEST_ERRORS.get(kind, ScoringFailed)
-        self.fail(error(message, location=location))
+        error = self.late or REQUEST_ERRORS.get(kind, ScoringFailed)(message, location=location)
+        error.report = report
+        self.fail(error)
 
     def begin_stream(self, head: Response, send: Callable[[ToWorker], None]) -> None:
         """Answer with the head; items follow through `stream`."""
+        if self.late is not None:
+            self.fail(self.late)
         if self.answered.done():
             send(Cancel(self.id))
             return

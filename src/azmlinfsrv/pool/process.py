@@ -227,6 +227,11 @@ class WorkerProcess(asyncio.BufferedProtocol):
         """Wait until the process has ended."""
         await self._gone.wait()
 
+    @property
+    def return_code(self) -> int | None:
+        """Its exit status, or the number of the signal that ended it, negative; None before."""
+        return self._return_code
+
     def how_it_ended(self) -> str:
         """``exited with status 1`` or ``was ended by signal SIGKILL``."""
         code = self._return_code
@@ -406,6 +411,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         elif isinstance(header, StreamStart):
             call = self._current(header.call_id)
             if call is not None:
+                call.set_queue_time(header.timings)
                 call.begin_stream(
                     Response(header.status, header.headers, b"", header.timings, header.reason),
                     self.send,
@@ -413,7 +419,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         elif isinstance(header, StreamEnd):
             self._take_stream_end(header)
         elif isinstance(header, Failure):
-            self._take_failure(header)
+            self._take_failure(header, body)
         elif isinstance(header, Skipped):
             if self._claims is not None:
                 self._claims.skipped()
@@ -436,15 +442,16 @@ class WorkerProcess(asyncio.BufferedProtocol):
         if call is None:
             return
         self._finish_output(has_more=answer.has_output)
+        call.set_queue_time(answer.timings)
         call.answer(Response(answer.status, answer.headers, body, answer.timings, answer.reason))
         self._finish_call(answer.timings)
 
-    def _take_failure(self, failure: Failure) -> None:
+    def _take_failure(self, failure: Failure, report: Buffer) -> None:
         call = self._current(failure.call_id)
         if call is None:
             return
         self._finish_output(has_more=failure.has_output)
-        call.fail_with(failure.kind, failure.message, failure.location)
+        call.fail_with(failure.kind, failure.message, failure.location, report)
         self._finish_call(None)
 
     def _take_stream_end(self, end: StreamEnd) -> None:

@@ -27,6 +27,7 @@ from azmlinfsrv.errors import (
 )
 from azmlinfsrv.messages import Request, Response
 from azmlinfsrv.pool.call import Call, CallerLeft, Stream
+from azmlinfsrv.pool.endings import hint_for_end
 from azmlinfsrv.pool.fleet import Fleet
 from azmlinfsrv.pool.fleet import Policy as FleetPolicy
 from azmlinfsrv.pool.interface import Readiness
@@ -50,6 +51,9 @@ _LOOK_AGAIN_S = 0.05
 # How often it is looked whether callers of running calls have left, in seconds.
 _CANCEL_LOOK_S = 0.05
 
+# How long a report may be under way from an interrupted process, in seconds.
+_REPORT_S = 1.0
+
 _STOPPING = "The server is stopping."
 
 
@@ -62,6 +66,8 @@ class Policy(Struct, frozen=True):
         grace_s: How long an interrupted run() has before its process is replaced.
         cancel_running: A call whose caller has left is interrupted.
         has_quarantine: A request that has ended its process twice is refused.
+        waits_for_reports: A call whose time is up is answered when its process has said
+            where it was, rather than on time; for the development mode.
     """
 
     queue_size: int
@@ -69,6 +75,7 @@ class Policy(Struct, frozen=True):
     grace_s: float = 1.0
     cancel_running: bool = False
     has_quarantine: bool = True
+    waits_for_reports: bool = False
 
 
 class Counts:
@@ -292,7 +299,7 @@ class ProcessPool:
         for call in [*self._waiting, *running]:
             if call.deadline > now:
                 earliest = min(earliest, call.deadline)
-            elif not call.is_over or call.stream is not None:
+            elif call.late is None and (not call.is_over or call.stream is not None):
                 self._expire(call)
         self._waiting.drop_over()
         if earliest < math.inf:
@@ -311,7 +318,14 @@ class ProcessPool:
             )
             return
         self.counts.expired_running += 1
-        call.fail(ScoringTimeout(f"Scoring timeout after {limit_ms} ms"))
+        late = ScoringTimeout(f"Scoring timeout after {limit_ms} ms")
+        if self._policy.waits_for_reports and call.stream is None:
+            # Answered when the process has said where it was, or has not been heard of.
+            call.late = late
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._policy.grace_s + _REPORT_S, call.fail, late)
+        else:
+            call.fail(late)
         process.interrupt("timeout", self._policy.grace_s)
 
     # --- callers that leave -------------------------------------------------------------
@@ -398,12 +412,12 @@ class ProcessPool:
             self._suspect(call, process)
             if not call.is_over:
                 self.counts.lost += 1
-            call.fail(
-                ScoringProcessEnded(
-                    f"The scoring process {process.how_it_ended()} while it computed this "
-                    "request. Another one takes its place."
-                )
+            ended = ScoringProcessEnded(
+                f"The scoring process {process.how_it_ended()} while it computed this "
+                "request. Another one takes its place."
             )
+            ended.hint = hint_for_end(process.return_code)
+            call.fail(ended)
         self._wait_again(process.unbegun)
         if self._is_stopping:
             if not any(self.fleet.processes):

@@ -167,7 +167,9 @@ def _json_dumps(value: object, nan: NaN, on_nan: Callable[[], None] | None) -> b
             plain = _Plainer(nan).plain(value)
             text = encoder.encode(plain).encode("ascii")
         except EncodingFailed as failure:
-            raise failure from (failure.__cause__ or error)
+            # That a type is not in our table is told by the message; what the value itself
+            # raised is worth its traceback.
+            raise failure from failure.__cause__
         except RecursionError:
             raise _failure("a value nested too deeply", []) from error
         except _ABOUT_JSON:
@@ -295,7 +297,7 @@ class _Plainer:
         except (TypeError, ValueError) as error:
             if isinstance(value, (bytes, bytearray, memoryview)):
                 self._fail(type_name(value), "Turn bytes into text, for example with base64.")
-            self._fail(type_name(value), cause=error)
+            self._fail(type_name(value), cause=None if type(error) is Unsupported else error)
 
     def _fail(self, what: str, hint: str = "", cause: Exception | None = None) -> NoReturn:
         raise _failure(what, self._path, hint) from cause

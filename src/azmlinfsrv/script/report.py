@@ -32,6 +32,7 @@ __all__ = [
     "SourceLine",
     "Surroundings",
     "describe",
+    "format_failure",
     "format_report",
     "location_of",
     "user_traceback",
@@ -75,6 +76,8 @@ class Report(Struct, frozen=True):
         error_text: The exception's own text, at most 8 Ki characters.
         traceback: As `user_traceback` says it.
         hint: One or two sentences with the next step; empty if the mistake is not known.
+        arguments: What ``run()`` was given, as `azmlinfsrv.script.summary` tells it: types
+            and sizes, no values. Never in the log.
     """
 
     title: str
@@ -84,18 +87,23 @@ class Report(Struct, frozen=True):
     error_text: str = ""
     traceback: str = ""
     hint: str = ""
+    arguments: dict[str, Any] = {}
 
 
-def describe(error: BaseException, title: str, where: Surroundings) -> Report:
+def describe(
+    error: BaseException, title: str, where: Surroundings, *, hides_values: bool = False
+) -> Report:
     """Everything we can tell about *error*; never raises.
 
     Args:
         error: The user's exception, or one of the server's raised from it.
         title: What failed, such as ``User's init function failed``.
         where: Where the user's code lives.
+        hides_values: The hint names nothing that may have come with a request.
     """
     # Imported for a failure only: most workers never need them.
     from azmlinfsrv.script.hints import Case, hint_for
+    from azmlinfsrv.script.masking import without_values
 
     user = user_error(error)
     try:
@@ -105,6 +113,8 @@ def describe(error: BaseException, title: str, where: Surroundings) -> Report:
     text = _text_of(user)
     case = Case(_only_member(user), where, spot, text)
     hint = hint_for(case)
+    if hint and hides_values:
+        hint = without_values(hint, case)
     spot = case.spot  # a hint may know the line of a failure that has no frames
     return Report(
         title=encodable(title),
@@ -120,13 +130,7 @@ def describe(error: BaseException, title: str, where: Surroundings) -> Report:
 
 def format_report(report: Report) -> str:
     """The report as plain text for the log; lines without an end of line at the end."""
-    lines = [report.title]
-    if report.location:
-        lines += ["", f"At {report.location}:"]
-    width = len(str(report.source[-1].number)) if report.source else 0
-    for line in report.source:
-        mark = ">" if line.is_failing else " "
-        lines.append(f"  {mark} {line.number:>{width}} | {line.text}".rstrip())
+    lines = [report.title, *_place(report)]
     # The words are the contract's (R3.6, R3.9): log queries match on them.
     cause = "Encountered Exception " + report.error_type
     cause += f": {report.error_text}" if report.error_text else ""
@@ -137,6 +141,26 @@ def format_report(report: Report) -> str:
     if report.traceback:
         lines += ["", report.traceback.rstrip("\n")]
     return "\n".join(lines)
+
+
+def format_failure(report: Report) -> str:
+    """The same of a failed call: the traceback first, since log queries match on it."""
+    lines = [report.traceback.rstrip("\n"), *_place(report)]
+    if report.hint:
+        lines += ["", f"Hint: {report.hint}"]
+    return "\n".join(lines)
+
+
+def _place(report: Report) -> list[str]:
+    """The user's line with those around it, after an empty one; nothing if it is not known."""
+    if not report.location:
+        return []
+    lines = ["", f"At {report.location}:"]
+    width = len(str(report.source[-1].number)) if report.source else 0
+    for line in report.source:
+        mark = ">" if line.is_failing else " "
+        lines.append(f"  {mark} {line.number:>{width}} | {line.text}".rstrip())
+    return lines
 
 
 def user_traceback(error: BaseException, where: Surroundings) -> str:

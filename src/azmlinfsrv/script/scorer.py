@@ -9,7 +9,7 @@ from time import perf_counter
 from types import AsyncGeneratorType, CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from azmlinfsrv.errors import Interruption, ScoringFailed
+from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed
 from azmlinfsrv.messages import Request, Response, Timings
 from azmlinfsrv.script import raw
 from azmlinfsrv.script.arguments import header_dict, json_object, text_argument
@@ -82,9 +82,13 @@ class ScriptScorer:
         began = perf_counter()
         inputs = self._arguments(request, flask_request)
         parsed = perf_counter()
-        result = self._call(inputs)
-        ran = perf_counter()
-        response = self._encode(result, request)
+        try:
+            result = self._call(inputs)
+            ran = perf_counter()
+            response = self._encode(result, request)
+        except (Interruption, RequestError) as error:
+            error.arguments = inputs  # for the report
+            raise
         timings = Timings(parsed - began, ran - parsed, perf_counter() - ran)
         return Response(response.status, response.headers, response.body, timings, response.reason)
 

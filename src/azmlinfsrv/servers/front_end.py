@@ -44,7 +44,7 @@ def build_pool(
     Call in the process that will be the parent of the scoring processes.
     """
     settings = loaded.settings
-    options = WorkerOptions.of(settings, parent_pid=os.getpid())
+    options = WorkerOptions.of(settings, os.getpid(), has_colour=_has_colour())
     start = Start(
         environment=script_environment(loaded),
         forget=list(removed_variables(environment())),
@@ -61,7 +61,9 @@ def build_pool(
             max_concurrency=settings.max_concurrency,
             grace_s=settings.interrupt_grace_s,
             cancel_running=settings.cancel_running,
-            has_quarantine=settings.quarantine,
+            # Whoever mends a script sends the same request until it works.
+            has_quarantine=settings.quarantine and not settings.dev,
+            waits_for_reports=settings.dev,
         ),
         fleet_policy=FleetPolicy(
             worker_count=settings.worker_count,
@@ -74,6 +76,14 @@ def build_pool(
         cannot_start=cannot_start,
         make_spawner=make_spawner or functools.partial(_spawner, settings, start),
     )
+
+
+def _has_colour() -> bool:
+    """Whether standard output is a terminal that wants colours (https://no-color.org)."""
+    variables = environment()
+    if variables.get("NO_COLOR") or variables.get("TERM") == "dumb":
+        return False
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _spawner(settings: Settings, start: Start) -> Spawner:
@@ -124,6 +134,7 @@ def build_application(settings: Settings, pool: ProcessPool) -> Application:
             health_port=settings.health_port if settings.separate_health_endpoint else 0,
             has_access_log=settings.access_log,
             auth_keys=settings.auth_keys,
+            dev=settings.dev,
         ),
     )
 

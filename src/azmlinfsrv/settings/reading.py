@@ -107,6 +107,7 @@ class _Reader:
             values[field.name], origins[field.name] = self._value(field)
         self._resolve_paths(values, origins)
         self._resolve_server_version(values, origins)
+        self._resolve_host(values, origins)
         lines = self._resolve_app_insights(values, origins)
         self._check_together(values, origins)
         if self._problems:
@@ -191,6 +192,18 @@ class _Reader:
             origins["server_version"] = Origin()
         elif origins["server_version"].source == "default":
             values["server_version"] = ""
+
+    def _resolve_host(self, values: dict[str, Any], origins: dict[str, Origin]) -> None:
+        """Development mode shows source code: to this machine, unless told otherwise."""
+        if values["dev"] and origins["host"].source == "default":
+            values["host"] = "127.0.0.1"
+            origins["host"] = origins["dev"]
+        elif values["dev"] and not values["host"].startswith(("127.", "localhost", "::1")):
+            text = (
+                f"Development mode answers whoever can reach {values['host']} with source code of "
+                "the script and texts of its exceptions."
+            )
+            self._notices.append((logging.WARNING, text))
 
     def _resolve_app_insights(
         self, values: dict[str, Any], origins: dict[str, Origin]

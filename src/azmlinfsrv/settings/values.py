@@ -106,6 +106,17 @@ class Settings(Struct, frozen=True, kw_only=True):
             attribute="debug_port",
         ),
     ] = None
+    dev: Annotated[
+        bool,
+        Setting(
+            "Development mode: a failed call is answered with the line of the script, the "
+            "traceback, a hint and a curl line. Listens on 127.0.0.1 unless told otherwise.",
+            SCRIPT,
+            flag="--dev",
+            env=("AZMLINFSRV_DEV",),
+            is_switch=True,
+        ),
+    ] = False
 
     host: Annotated[
         str,

@@ -127,7 +127,10 @@ class Answer(Struct, tag=3, array_like=True, gc=False):
 
 
 class Failure(Struct, tag=4, array_like=True):
-    """A `RequestError`, by the name of its class."""
+    """A `RequestError`, by the name of its class.
+
+    The body is the report (`azmlinfsrv.script.report.Report`, msgpack) in development mode.
+    """
 
     call_id: int
     kind: str

@@ -25,7 +25,6 @@ from azmlinfsrv.script.loader import add_import_paths, script_path
 from azmlinfsrv.script.location import Surroundings
 from azmlinfsrv.script.scorer import ScriptScorer
 from azmlinfsrv.telemetry.document import apply_document, find_document, read_document
-from azmlinfsrv.telemetry.formats import escape
 from azmlinfsrv.worker.channel import Channel, Closed
 from azmlinfsrv.worker.frames import (
     Answer,
@@ -55,6 +54,7 @@ from azmlinfsrv.worker.output import (
     write_lines_at_once,
 )
 from azmlinfsrv.worker.parent import die_with
+from azmlinfsrv.worker.reporter import Reporter
 from azmlinfsrv.worker.startup import LoadedScript, Unusable, start_script, unusable_document
 
 START_FAILED = 3  # the exit status; the front end has the report already
@@ -112,6 +112,7 @@ class Worker:
             source_dir=options.source_dir,
             model_dir=options.model_dir,
         )
+        self._reporter = Reporter(options, self._where)
 
     def load(self, start: Start) -> LoadedScript:
         """Import the script and call ``init()``; once in the life of a process.
@@ -201,12 +202,6 @@ class Worker:
         else:
             self._channel.send(Formatted(1), f"{line}\n".encode())
 
-    def _traceback_of(self, error: BaseException) -> str:
-        # Only needed when something is wrong; a start without it is a tenth quicker.
-        from azmlinfsrv.script.report import user_traceback
-
-        return user_traceback(error, self._where)
-
     # --- calls --------------------------------------------------------------------------
 
     def _answer(self, scorer: ScriptScorer, call: Score, body: Buffer) -> None:
@@ -218,15 +213,14 @@ class Worker:
             else:
                 self._send_stream(response, response.body)  # type: ignore[arg-type]  # a plain iterator on this side
         except Interruption as interruption:
-            self._log_interruption(interruption)
-            self._fail(ScoringFailed(f"interrupted: {interruption.reason}"))
+            report = self._reporter.interruption(interruption, body)
+            self._fail(ScoringFailed(f"interrupted: {interruption.reason}"), report)
         except RequestError as error:
-            self._log_failure(error, call, body)
-            self._fail(error)
+            self._fail(error, self._reporter.failure(error, call, body))
         except Closed:
             raise
         except BaseException as error:  # noqa: BLE001  # ours, not the script's: never lose a call
-            self._log_exception(error)
+            self._reporter.exception(error)
             self._fail(ScoringFailed(INTERNAL))
         finally:
             self._call_id = 0
@@ -265,38 +259,14 @@ class Worker:
             body,
         )
 
-    def _fail(self, error: RequestError) -> None:
+    def _fail(self, error: RequestError, report: bytes = b"") -> None:
         self._printer.finish_line()
         self._channel.send(
             Failure(
                 self._call_id, type(error).__name__, error.message, error.location, has_output()
-            )
+            ),
+            report,
         )
-
-    def _log_interruption(self, interruption: Interruption) -> None:
-        _log.error(
-            "Encountered Exception: run() was interrupted (%s) here:\n%s",
-            interruption.reason,
-            interruption.stack.rstrip("\n"),
-        )
-
-    def _log_failure(self, error: RequestError, call: Score, body: Buffer) -> None:
-        if not isinstance(error, ScoringFailed):
-            return  # the client's mistake; the answer says it all
-        kinds = [value for name, value in call.headers if name == b"content-type"]
-        kind = escape(kinds[0].decode("latin-1")) if kinds else "not given"
-        self._log_exception(
-            error.__cause__ or error,
-            f"\nThe request's body: {len(body)} bytes, content type {kind}",
-        )
-
-    def _log_exception(self, error: BaseException, facts: str = "") -> None:
-        text = self._traceback_of(error)
-        if self._options.log_format == "json":
-            name = type(error).__name__
-            _log.error("Encountered Exception: %s%s", name, facts, extra={"exception": text})
-        else:
-            _log.error("Encountered Exception: %s%s", text, facts)
 
     # --- streams ------------------------------------------------------------------------
 
@@ -312,11 +282,11 @@ class Worker:
         try:
             complete = self._send_items(call_id, items)
         except Interruption as interruption:
-            self._log_interruption(interruption)
+            self._reporter.interruption(interruption, b"")
         except Closed:
             raise
         except BaseException as error:  # noqa: BLE001  # their generator: anything can come out
-            self._log_exception(error)
+            self._reporter.exception(error)
         finally:
             self._close_items(call_id, items)
         self._printer.finish_line()
@@ -355,6 +325,6 @@ class Worker:
         try:
             close()
         except BaseException as error:  # noqa: BLE001  # their `finally:` block
-            self._log_exception(error)
+            self._reporter.exception(error)
         finally:
             self._interrupts.leave()

@@ -30,10 +30,16 @@ class WorkerOptions(Struct, frozen=True):
     debug_port: int
     memory_bytes: int
     parent_pid: int
+    dev: bool = False
+    has_colour: bool = False
 
     @classmethod
-    def of(cls, settings: Settings, parent_pid: int) -> WorkerOptions:
-        """Pick them from the settings."""
+    def of(cls, settings: Settings, parent_pid: int, *, has_colour: bool = False) -> WorkerOptions:
+        """Pick them from the settings.
+
+        Args:
+            has_colour: The log is read at a terminal that shows colours.
+        """
         return cls(
             entry_script=settings.entry_script,
             app_root=settings.app_root,
@@ -51,4 +57,6 @@ class WorkerOptions(Struct, frozen=True):
             debug_port=settings.debug_port or 0,
             memory_bytes=0 if settings.in_process else settings.worker_memory_limit,
             parent_pid=parent_pid,
+            dev=settings.dev,
+            has_colour=has_colour and settings.log_format == "text",
         )

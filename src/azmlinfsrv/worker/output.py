@@ -49,6 +49,7 @@ class FrameHandler(logging.Handler):
         except Exception:  # noqa: BLE001  # a wrong format string is the script's, as in logging itself
             self.handleError(record)
             return
+        text = getattr(record, "painted", text)  # for a terminal (`azmlinfsrv.worker.reporter`)
         tail_bytes = tail.encode("utf-8", "backslashreplace")
         header = Record(
             self._current_call(),

@@ -79,13 +79,13 @@ def start_script(
             _script_log.warning("%s", warning)
         scorer = ScriptScorer(script, contract, where, options.nan)
     except ScriptError as error:
-        raise _unusable(str(error), error, where) from error
+        raise _unusable(str(error), error, where, options) from error
     _script_log.info("Invoking user's init function")
     try:
         scorer.init()
     except BaseException as error:  # their code: anything can come out (R3.9)
         finish_line()
-        unusable = _unusable("User's init function failed", error, where)
+        unusable = _unusable("User's init function failed", error, where, options)
         if os.path.exists(options.model_dir):
             unusable.listing = tree(options.model_dir)
         raise unusable from error
@@ -100,7 +100,7 @@ def start_script(
             app_root=options.app_root,
         )
     except ScriptError as error:
-        raise _unusable(str(error), error, where) from error
+        raise _unusable(str(error), error, where, options) from error
     _log.info("Scoring timeout is set to %d", options.scoring_timeout_ms)
     facts = ScriptFacts(is_raw=contract.mode == "raw", documents=documents)
     return LoadedScript(scorer, msgspec.msgpack.encode(facts))
@@ -118,7 +118,14 @@ def unusable_document(path: str) -> Unusable:
     )
 
 
-def _unusable(title: str, error: BaseException, where: Surroundings) -> Unusable:
+def _unusable(
+    title: str, error: BaseException, where: Surroundings, options: WorkerOptions
+) -> Unusable:
     from azmlinfsrv.script.report import describe, format_report
 
-    return Unusable(format_report(describe(error, title, where)))
+    report = describe(error, title, where)
+    if options.has_colour:
+        from azmlinfsrv.script.painting import painted_report
+
+        return Unusable(painted_report(report))
+    return Unusable(format_report(report))

@@ -31,6 +31,9 @@ HEALTHY = Answer(200, "Healthy", {"content-type": HTML, "content-length": "7"})
 # Since 0:R4.1 the ids and the version are on every response, and a 405 says what is allowed.
 ALWAYS = {"x-request-id": UUID, "x-ms-request-id": UUID, "x-ms-server-version": VERSION}
 NEVER = {"x-request-id": ABSENT, "x-ms-request-id": ABSENT, "x-ms-server-version": ABSENT}
+SERVER_TIMING = like(
+    r"queue;dur=\d+\.\d{3}, parse;dur=\d+\.\d{3}, run;dur=\d+\.\d{3}, encode;dur=\d+\.\d{3}"
+)
 ALLOW = {"allow": like(r"[A-Z]+(, [A-Z]+)*")}
 
 
@@ -250,6 +253,14 @@ CASES = [
             ),
         ),
         "R4.6",
+    ),
+    Case(
+        "a_success_says_where_the_time_went",
+        TEXT,
+        post("x"),
+        Answer(200, headers={"server-timing": SERVER_TIMING}),
+        "R4.6 0:R4.6",
+        Answer(200, headers={"server-timing": ABSENT}),
     ),
     # --- the HTTP layer's own errors
     malformed("request_line_that_is_not_http", b"nonsense\r\n\r\n", html(400)),

@@ -70,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--json", type=Path, metavar="FILE", help="every figure, for a program")
     made.add_argument("--minutes", type=_positive, default=10.0, help="of the mixture; default: 10")
     made.add_argument("--workers", type=int, default=2, help="in the mixture; default: 2")
+    made.add_argument("--log", type=Path, metavar="FILE", help="the server's log of the mixture")
     made.add_argument(
         "--kill-front-end", action="store_true", help="in the mixture; calls are lost then"
     )
@@ -171,8 +172,10 @@ async def _one(
             workers=options.workers,
             seed=options.seed,
             kills_front_end=options.kill_front_end,
+            log=options.log,
             swaps=options.swaps == "yes"
             or (options.swaps == "auto" and has_flag(contender, _SWAP_FLAG)),
+            replaces_workers=has_flag(contender, "--max_requests"),
         )
         figures, tally = await mixture(contender, plan, tell)
         return figures, dataclasses.asdict(tally)

@@ -23,7 +23,7 @@ from soak.clients import (
     send_and_leave,
 )
 from soak.report import Figure
-from soak.target import SCRIPT, Contender, Target, serving
+from soak.target import SCRIPT, Contender, Target, has_flag, serving
 
 # The limit of one call where calls hang, in seconds.
 LIMIT_S = 1.0
@@ -91,7 +91,23 @@ async def crash(contender: Contender) -> list[Figure]:
                    "", "==", 0),
             Figure(f"crash, {kind}: serving again after", again_s - ended.at_s, "s", "<=", 1),
         ]  # fmt: skip
-    return figures
+    return [*figures, *await _out_of_memory(contender)]
+
+
+async def _out_of_memory(contender: Contender) -> list[Figure]:
+    """Under a limit of 512 MB ``run()`` takes 2 GB; only where there is such a limit."""
+    if not has_flag(contender, "--worker_memory_limit"):
+        return []
+    async with serving(contender, "--worker_memory_limit", str(512 << 20)) as target:
+        ended = await outcome(target, do="memory", megabytes=2000)
+        again = await outcome(target)
+    return [
+        Figure("crash, out of memory: caller's status (0: none)", ended.status, "", "==", 500),
+        Figure(
+            "crash, out of memory: serving again after",
+            again.at_s - ended.at_s if again.is_good else math.inf, "s", "<=", 1,
+        ),
+    ]  # fmt: skip
 
 
 # --- stuck ----------------------------------------------------------------------------------
@@ -207,13 +223,19 @@ class Stream:
 
 
 async def swap(contender: Contender) -> list[Figure]:
+    """Swaps with two workers, and with one."""
+    return [*await _swap(contender, 2), *await _swap(contender, 1)]
+
+
+async def _swap(contender: Contender, workers: int) -> list[Figure]:
     """SIGHUP under load to a good script (``init()`` takes half a second), and to a bad one."""
     source = SCRIPT.read_text(encoding="utf-8")
     good = source.replace('VERSION = "1"', 'VERSION = "2"').replace("INIT_S = 0.0", "INIT_S = 0.5")
     bad = source.replace("time.sleep(INIT_S)", 'raise ValueError("no model")')
     figures = []
-    async with serving(contender, workers=2) as target:
+    async with serving(contender, workers=workers) as target:
         for name, script, version in (("good", good, "2"), ("broken", bad, "2")):
+            title = f"swap to a {name} script, {workers} worker{'s' * (workers > 1)}"
             load = Stream(target, 8)
             await asyncio.sleep(2)
             target.write_script(script)
@@ -225,12 +247,12 @@ async def swap(contender: Contender) -> list[Figure]:
             await load.end()
             served = [v for v in load.versions[-50:] if v == version]
             figures += [
-                Figure(f"swap to a {name} script: failed calls", len(load.failed), "", "==", 0),
+                Figure(f"{title}: failed calls", len(load.failed), "", "==", 0),
                 Figure(
-                    f"swap to a {name} script: longest gap", load.longest_gap_s(), "s", "<=", 0.2
+                    f"{title}: longest gap", load.longest_gap_s(), "s", "<=", 0.2
                 ),
                 Figure(
-                    f"swap to a {name} script: right version at the end, of 50 answers",
+                    f"{title}: right version, of the last 50",
                     len(served), "", "==", 50,
                 ),
             ]  # fmt: skip

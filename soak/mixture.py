@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from soak.clients import (
     Answer,
@@ -37,7 +39,7 @@ from soak.clients import (
 )
 from soak.overload import Prober
 from soak.report import Figure
-from soak.sampling import LEAST_SAMPLES, Sample, floor_growth, growth, settled_sample
+from soak.sampling import LEAST_SAMPLES, Sample, floor_growth, growth, lasting_mb, settled_sample
 from soak.target import SCRIPT, Contender, Target, serving
 
 # The limit of one call, in milliseconds: a good call may wait behind one that hangs.
@@ -57,7 +59,9 @@ class Plan:
     workers: int
     seed: int
     kills_front_end: bool
+    log: Path | None
     swaps: bool
+    replaces_workers: bool
 
 
 @dataclass(slots=True)
@@ -114,7 +118,8 @@ class Tally:
 
     def _tell(self, what: str) -> None:
         if len(self.unexpected) < 20:
-            self.unexpected.append(what)
+            clock = time.strftime("%H:%M:%S", time.localtime())
+            self.unexpected.append(f"{clock} {what}")
 
 
 Step = Callable[[], Awaitable[None]]
@@ -132,6 +137,8 @@ class Mixture:
         self._is_open = True
         self._excused_until_s = 0.0
         self._version = 1
+        # One at a time: while the script on disk is broken, a worker that ends stays away.
+        self._trouble = asyncio.Lock()
 
     async def round(self, seconds: float) -> None:
         """Everybody works for *seconds*, and finishes what was begun."""
@@ -268,23 +275,25 @@ class Mixture:
         kind = self._chance.choice(kinds)
         # The number keeps bodies apart: one that has ended its worker twice may be refused.
         data = order(new_token(), do=kind, seconds=60)
-        began_s = time.monotonic()
-        try:
-            answer = await ask_once(self._port, data, 30)
-            self._tally.note(f"fault, {kind}", answer, {500})
-        except NoAnswer as error:
-            self._tally.note_none(f"fault, {kind}", error, is_excused=self._is_excused(began_s))
+        async with self._trouble:
+            began_s = time.monotonic()
+            try:
+                answer = await ask_once(self._port, data, 30)
+                self._tally.note(f"fault, {kind}", answer, {500})
+            except NoAnswer as error:
+                self._tally.note_none(f"fault, {kind}", error, is_excused=self._is_excused(began_s))
         await asyncio.sleep(1 + self._chance.random() * 2)
 
     async def _kill(self) -> None:
         """``kill -9`` to a worker, idle or busy as it may be."""
         await asyncio.sleep(2 + self._chance.random() * 4)
-        pids = {run.pid for run in self._target.runs()[-200:]}
-        alive = {process.pid for process in self._target.members()}
-        if candidates := sorted(pids & alive):
-            self._tally.kills += 1
-            with suppress(ProcessLookupError):
-                os.kill(self._chance.choice(candidates), signal.SIGKILL)
+        async with self._trouble:
+            pids = {run.pid for run in self._target.runs()[-200:]}
+            alive = {process.pid for process in self._target.members()}
+            if candidates := sorted(pids & alive):
+                self._tally.kills += 1
+                with suppress(ProcessLookupError):
+                    os.kill(self._chance.choice(candidates), signal.SIGKILL)
 
     async def _kill_front_end(self) -> None:
         await asyncio.sleep(10 + self._chance.random() * 20)
@@ -307,10 +316,11 @@ class Mixture:
         source = source.replace('VERSION = "1"', f'VERSION = "{self._version}"')
         if self._chance.random() < 0.33:
             broken = source.replace("time.sleep(INIT_S)", 'raise ValueError("no model")')
-            self._target.write_script(broken)
-            self._target.signal(signal.SIGHUP)
-            await asyncio.sleep(2)
-            # A worker that is killed later starts from the file as it is.
+            async with self._trouble:
+                self._target.write_script(broken)
+                self._target.signal(signal.SIGHUP)
+                await asyncio.sleep(2)
+                self._target.write_script(source)
         self._tally.swaps += 1
         self._target.write_script(source)
         self._target.signal(signal.SIGHUP)
@@ -326,7 +336,9 @@ async def mixture(
     """
     tally = Tally()
     environment = {"SCORING_TIMEOUT_MS": str(LIMIT_MS)}
-    async with serving(contender, workers=plan.workers, environment=environment) as target:
+    # Replacing workers between calls is part of it, where the server can.
+    flags = ("--max_requests", "400") if plan.replaces_workers else ()
+    async with serving(contender, *flags, workers=plan.workers, environment=environment) as target:
         crowd = Mixture(target, plan, tally)
         end_s = time.monotonic() + plan.seconds
         while (left_s := end_s - time.monotonic()) > 0:
@@ -340,6 +352,8 @@ async def mixture(
                 f"{latest.pss_mb:.0f} MB, {latest.descriptors} descriptors, "
                 f"probe p99 {tally.probe_p99_ms[-1]:.1f} ms"
             )
+            if plan.log is not None:
+                shutil.copyfile(target.folder / "log", plan.log)
     return _figures(tally), tally
 
 
@@ -371,9 +385,10 @@ def _figures(tally: Tally) -> list[Figure]:
     ]
     kept = tally.samples[WARM_UP_ROUNDS:]
     if len(kept) >= LEAST_SAMPLES:
-        pss = floor_growth([each.pss_mb for each in kept])
+        pss = floor_growth(lasting_mb(kept))
         figures += [
-            Figure("PSS growth (of the least held)", pss, "MB", "<=", 1),
+            Figure("PSS growth of what is never replaced", pss, "MB", "<=", 1),
+            Figure("PSS at the end, all processes", kept[-1].pss_mb, "MB"),
             Figure("descriptors more", growth([each.descriptors for each in kept]), "", "<=", 0),
             Figure("processes more", growth([each.processes for each in kept]), "", "==", 0),
         ]

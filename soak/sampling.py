@@ -18,26 +18,32 @@ LEAST_SAMPLES = 6
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What all processes of a server hold; ``at_s`` on the monotonic clock, MB are 10**6 bytes."""
+    """What a server holds; ``at_s`` on the monotonic clock, MB (10**6 bytes) by process id."""
 
     at_s: float
-    pss_mb: float
+    pss_of_mb: dict[int, float]
     descriptors: int
     processes: int
+
+    @property
+    def pss_mb(self) -> float:
+        """Of all processes together."""
+        return sum(self.pss_of_mb.values())
 
 
 def sample(target: Target) -> Sample:
     """Look once; a process that ends meanwhile is left out."""
-    pss_kb = descriptors = count = 0
+    descriptors = 0
+    pss_of_mb = {}
     for process in target.members():
         folder = PROC / str(process.pid)
         try:
-            pss_kb += parse_pss_kb((folder / "smaps_rollup").read_text(encoding="ascii"))
+            pss_kb = parse_pss_kb((folder / "smaps_rollup").read_text(encoding="ascii"))
             descriptors += len(os.listdir(folder / "fd"))
-            count += 1
+            pss_of_mb[process.pid] = pss_kb * 1024 / 1e6
         except (OSError, ValueError):
             continue
-    return Sample(time.monotonic(), pss_kb * 1024 / 1e6, descriptors, count)
+    return Sample(time.monotonic(), pss_of_mb, descriptors, len(pss_of_mb))
 
 
 async def settled_sample(target: Target, limit_s: float = 10.0) -> Sample:
@@ -73,3 +79,12 @@ def floor_growth(values: Sequence[float]) -> float:
         return float("nan")
     count = len(values) // 3
     return min(values[-count:]) - min(values[:count])
+
+
+def lasting_mb(samples: Sequence[Sample]) -> list[float]:
+    """The memory, in each sample, of the processes that are in all of them.
+
+    Where workers are replaced all the time the others are the ones that can grow.
+    """
+    lasting = set(samples[0].pss_of_mb).intersection(*(each.pss_of_mb for each in samples))
+    return [sum(each.pss_of_mb[pid] for pid in lasting) for each in samples]

@@ -63,7 +63,7 @@ def settled(server: Server, workers: int) -> tuple[int, int]:
     def stands_still() -> bool:
         time.sleep(0.1)  # between two looks, not for something to happen
         found.append(holdings(server))
-        return found[-1] == found[-2]
+        return found[-5:] == found[-1:] * 5
 
     until(stands_still, 10, lambda: f"{found}")
     return found[-1]

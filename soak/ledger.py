@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+_LATEST_BYTES = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,15 @@ def read_runs(path: Path) -> list[Run]:
         return parse_runs(path.read_text(encoding="ascii"))
     except FileNotFoundError:
         return []
+
+
+def read_latest_runs(path: Path) -> list[Run]:
+    """The last few hundred runs; a ledger of an hour is long."""
+    with path.open("rb") as file:
+        length = file.seek(0, os.SEEK_END)
+        file.seek(max(0, length - _LATEST_BYTES))
+        text = file.read().decode("ascii")
+    return parse_runs(text[text.find("\n") + 1 :] if length > _LATEST_BYTES else text)
 
 
 def wasted(runs: Iterable[Run], useful_tokens: set[str]) -> int:

@@ -1,9 +1,10 @@
 """Everything at once, for minutes: good clients, bad clients, faults, kills, swaps.
 
 Theory: good clients are the measure. Each of their answers must be 200 with the token they sent.
-A call may fail only if its worker was killed or swapped out from under it: its answer says so
+A call may fail only if its worker was killed from outside: its answer says so
 (500, "was ended by"), and there may be no more of those than kills. Faults of the script itself
-come from one client, one at a time, so that a worker is always left to serve.
+come from one client, one at a time, and what they cost has been replaced before the next (`_trouble`),
+so that a worker is always left to serve.
 
 From time to time everybody pauses (`Gate`). The server is sampled then: what it holds while
 nobody speaks to it must not grow.
@@ -137,7 +138,7 @@ class Mixture:
         self._is_open = True
         self._excused_until_s = 0.0
         self._version = 1
-        # One at a time: while the script on disk is broken, a worker that ends stays away.
+        # While the script on disk is broken, a worker that ends stays away.
         self._trouble = asyncio.Lock()
 
     async def round(self, seconds: float) -> None:
@@ -282,18 +283,20 @@ class Mixture:
                 self._tally.note(f"fault, {kind}", answer, {500})
             except NoAnswer as error:
                 self._tally.note_none(f"fault, {kind}", error, is_excused=self._is_excused(began_s))
+            await _until_workers(self._target, self._plan.workers)
         await asyncio.sleep(1 + self._chance.random() * 2)
 
     async def _kill(self) -> None:
         """``kill -9`` to a worker, idle or busy as it may be."""
         await asyncio.sleep(2 + self._chance.random() * 4)
         async with self._trouble:
-            pids = {run.pid for run in self._target.runs()[-200:]}
+            pids = {run.pid for run in self._target.latest_runs()}
             alive = {process.pid for process in self._target.members()}
             if candidates := sorted(pids & alive):
                 self._tally.kills += 1
                 with suppress(ProcessLookupError):
                     os.kill(self._chance.choice(candidates), signal.SIGKILL)
+                await _until_workers(self._target, self._plan.workers)
 
     async def _kill_front_end(self) -> None:
         await asyncio.sleep(10 + self._chance.random() * 20)
@@ -365,7 +368,7 @@ async def _until_workers(target: Target, count: int) -> None:
         data = [order(token, do="sleep", seconds=0.1) for token in tokens]
         with suppress(NoAnswer):
             await asyncio.gather(*(ask_once(target.port, each, 20) for each in data))
-        if len({run.pid for run in target.runs()[-50:] if run.token in tokens}) == count:
+        if len({run.pid for run in target.latest_runs() if run.token in tokens}) == count:
             return
 
 

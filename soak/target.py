@@ -23,7 +23,7 @@ from benchmarks.environments import install
 from benchmarks.peers import PEERS
 from benchmarks.server import FOREIGN, free_ports, stop
 from soak.clients import Answer, NoAnswer, ask_once, new_token, order, request
-from soak.ledger import Run, read_runs
+from soak.ledger import Run, read_latest_runs, read_runs
 
 SCRIPT = Path(__file__).with_name("scripts") / "score.py"
 START_S = 60.0
@@ -74,6 +74,10 @@ class Target:
     def runs(self) -> list[Run]:
         """Every ``run()`` the script has begun."""
         return read_runs(self.folder / "ledger")
+
+    def latest_runs(self) -> list[Run]:
+        """The last few hundred of them."""
+        return read_latest_runs(self.folder / "ledger")
 
     def write_script(self, source: str) -> None:
         """Replace the script's text at once, as a deployment would."""

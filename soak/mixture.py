@@ -1,12 +1,12 @@
 """Everything at once, for minutes: good clients, bad clients, faults, kills, swaps.
 
 Theory: good clients are the measure. Each of their answers must be 200 with the token they sent.
-A call may fail only if its worker was killed from outside: its answer says so
-(500, "was ended by"), and there may be no more of those than kills. Faults of the script itself
-come from one client, one at a time, and what they cost has been replaced before the next (`_trouble`),
-so that a worker is always left to serve.
+A call may fail only if its worker was killed from outside: its answer says so (500, "was ended
+by"), and there may be no more of those than kills. Faults of the script itself come from one
+client, one at a time, and what one has cost has been replaced before the next (`_trouble`), so
+that a worker is always left to serve.
 
-From time to time everybody pauses (`Gate`). The server is sampled then: what it holds while
+Everybody pauses after a round. The server is sampled then: what it holds while
 nobody speaks to it must not grow.
 """
 

@@ -6,7 +6,7 @@ SCRIPT ?= examples/quickstart/score.py
 PORT   ?= 5001
 ARGS   ?=
 
-.PHONY: help serve test lint format bench docs audit clean
+.PHONY: help serve test lint format bench soak docs audit clean
 
 help:
 	@echo "make serve [SCRIPT=path/score.py] [PORT=5001] [ARGS=...]   serve a script"
@@ -15,6 +15,7 @@ help:
 	@echo "make format                                                ruff, writing"
 	@echo "make audit                                                 known vulnerabilities (network)"
 	@echo "make bench [JOBS=j1,j2] [PEERS=reference,fastapi] [ARGS=...] measure beside other servers"
+	@echo "make soak  [ARGS='--minutes 2'] [ARGS='crash swap ...']    kills, swaps, bad clients at once, or one kind"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +51,9 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks $(if $(JOBS),--jobs $(JOBS)) $(if $(PEERS),--peers $(PEERS)) $(ARGS)
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m soak $(ARGS)
 
 docs: $(VENV)/.dev
 	$(BIN)/python tools/settings_table.py

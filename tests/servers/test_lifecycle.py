@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
-import pytest
 
 from tests.conftest import Serve
 from tests.harness import Answer, Server, ask, until
@@ -123,49 +122,6 @@ def _computing(server: Server) -> psutil.Process:
 
     until(others_have_worked, 20, server.log)
     return min(workers, key=lambda worker: grown[worker.pid])
-
-
-@pytest.mark.parametrize(
-    ("request_", "how"),
-    [
-        ({"do": "exit", "status": 0}, "exited with status 0"),
-        ({"do": "exit", "status": 7}, "exited with status 7"),
-        ({"do": "signal", "number": signal.SIGKILL}, "was ended by signal SIGKILL"),
-        ({"do": "signal", "number": signal.SIGSEGV}, "was ended by signal SIGSEGV"),
-        ({"do": "signal", "number": signal.SIGABRT}, "was ended by signal SIGABRT"),
-    ],
-    ids=["exit-0", "exit-7", "kill", "segfault", "abort"],
-)
-def test_a_worker_that_ends_answers_its_caller_and_is_replaced(
-    serve: Serve, request_: dict[str, object], how: str
-) -> None:
-    server = serve(OBEDIENT)
-
-    failed = order(server, **request_)
-    next_ = order(server, token="after")
-
-    assert failed.status == 500
-    assert failed.headers["x-ms-run-function-failed"] == "True"
-    assert how in json.loads(failed.body)["message"]
-    assert next_.status == 200
-
-
-@pytest.mark.parametrize("how", ["sleep", "spin", "swallow"])
-def test_a_call_over_its_time_is_answered_on_time_and_the_server_goes_on(
-    serve: Serve, how: str
-) -> None:
-    server = serve(OBEDIENT, environ={"SCORING_TIMEOUT_MS": "500"})
-
-    began = time.monotonic()
-    late = order(server, do=how, seconds=60)
-    took_s = time.monotonic() - began
-    next_ = _score_until_answered(server)
-
-    assert late.status == 500
-    assert json.loads(late.body)["message"] == "Scoring timeout after 500 ms"
-    assert late.headers["x-ms-run-function-failed"] == "True"
-    assert 0.5 <= took_s < 1.5
-    assert next_.status == 200
 
 
 def _score_until_answered(server: Server) -> Answer:

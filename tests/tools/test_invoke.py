@@ -119,9 +119,7 @@ def test_repeated_calls_have_a_median(tmp_path: Path) -> None:
     done = invoke(tmp_path, ECHO, "--data", "{}", "--repeat", "20")
 
     assert (done.returncode, done.stdout) == (0, b"{}")
-    assert re.search(
-        r"^median +\d+\.\d{3} ms  of 19 more, \d", done.stderr.decode(), re.MULTILINE
-    )
+    assert re.search(r"^median +\d+\.\d{3} ms  of 19 more, \d", done.stderr.decode(), re.MULTILINE)
 
 
 def test_one_failure_of_many_calls_is_a_failure(tmp_path: Path) -> None:

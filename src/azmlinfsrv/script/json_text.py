@@ -24,7 +24,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from array import array
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Literal, NoReturn, TypeAlias
 
 import msgspec
@@ -117,13 +119,22 @@ _NUMBER_STARTS = bytes(
     48 if 48 <= byte <= 57 else 44 if byte in b",:[- \t\r\n" else byte for byte in range(256)
 )
 _LONG_INTEGER = b"," + b"0" * 19
-_BRACKET_OR_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
+# Depth is counted in pieces of this many characters: a list of all strings would be large.
+_CHUNK = 256 * 1024
+_backslashes = re.compile(r"\\*").match
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # 1 and, signed, -1
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
 
 
 def _json_loads(text: bytes) -> object:
     decoded = text.decode(json.detect_encoding(text), "surrogatepass")
     check_depth(decoded)
     return _DECODER.decode(decoded)
+
+
+def _end_of_backslashes(text: str, start: int) -> int:
+    found = _backslashes(text, start)
+    return found.end() if found else start
 
 
 def check_depth(text: str) -> None:
@@ -137,15 +148,20 @@ def check_depth(text: str) -> None:
     """
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
-    depth = 0
-    for token in _BRACKET_OR_STRING.finditer(text):
-        first = text[token.start()]
-        if first in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise RecursionError(f"JSON nested deeper than {MAX_DEPTH} levels")
-        elif first in "]}":
-            depth -= 1
+    depth = start = 0
+    is_in_string = False
+    while start < len(text):
+        end = start + _CHUNK
+        if text[end - 1 : end] == "\\":  # what it escapes belongs to it
+            end = _end_of_backslashes(text, end) + 1
+        pieces = text[start:end].replace("\\\\", "").replace('\\"', "").split('"')
+        outside = "".join(pieces[is_in_string::2]).encode("utf-8", "surrogatepass")
+        is_in_string ^= len(pieces) % 2 == 0
+        steps = array("b", outside.translate(_STEPS, _NO_BRACKETS))
+        if max(accumulate(steps, initial=depth)) > MAX_DEPTH:
+            raise RecursionError(f"JSON nested deeper than {MAX_DEPTH} levels")
+        depth += sum(steps)
+        start = end
 
 
 def _may_hold_nan(value: object) -> bool:

@@ -20,6 +20,7 @@ from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from azmlinfsrv.errors import ServerError
+from azmlinfsrv.script.conversion_cost import TooCostly, check_array, check_date, check_table
 
 # What inference-schema calls its converting function, since 1.0.
 _CONVERTER = "_deserialize_input_argument"
@@ -56,6 +57,9 @@ _STANDARD_SAMPLES: dict[type, str] = {
     datetime.time: "a time such as 23:59:59",
 }
 
+_STANDARD = "StandardPythonParameterType"
+_DATES = frozenset({datetime.date, datetime.datetime, datetime.time})
+_COST_CHECKS = {"NumpyParameterType": check_array, "PandasParameterType": check_table}
 _MENDED = frozenset({datetime.date, bytearray})
 _PARSED_SAMPLES = (bytes, bytearray, datetime.date, datetime.datetime, datetime.time)
 
@@ -139,7 +143,9 @@ def _watched(original: Callable[[Any, Any, str], Any]) -> Callable[[Any, Any, st
     # Called for every value of a nested type: a list of a thousand rows is a thousand calls.
     def convert(input_data: Any, param_type: Any, param_name: str) -> Any:
         try:
-            if param_type.sample_data_type in _MENDED:
+            sample_type = param_type.sample_data_type
+            _check_cost(input_data, param_type, sample_type)
+            if sample_type in _MENDED:
                 return original(_mended(input_data, param_type), param_type, param_name)
             return original(input_data, param_type, param_name)
         except Exception as error:
@@ -151,6 +157,17 @@ def _watched(original: Callable[[Any, Any, str], Any]) -> Callable[[Any, Any, st
 
     setattr(convert, _ORIGINAL, original)
     return convert
+
+
+def _check_cost(value: Any, declared: Any, sample_type: Any) -> None:
+    """Refuse what would take the library far more memory or time than it took to send."""
+    if isinstance(value, str):
+        if sample_type in _DATES and _library_type(declared) == _STANDARD:
+            check_date(value)
+    elif isinstance(value, list | dict):
+        check = _COST_CHECKS.get(_library_type(declared))
+        if check is not None:
+            check(value, declared)
 
 
 def _note(error: Exception, value: Any, declared: Any, name: str, code: CodeType | None) -> None:
@@ -179,7 +196,7 @@ def _holds(value: Any, step: tuple[str, Any, Any]) -> bool:
 
 def _mended(value: Any, declared: Any) -> Any:
     """*value*, converted here if the library's own conversion can only fail."""
-    if not isinstance(value, str) or _library_type(declared) != "StandardPythonParameterType":
+    if not isinstance(value, str) or _library_type(declared) != _STANDARD:
         return value
     if declared.sample_data_type is bytearray:
         return bytearray(base64.b64decode(value.encode()))
@@ -204,7 +221,7 @@ def _reason(value: Any, declared: Any, error: Exception) -> str:
 def _expected(declared: Any) -> str:
     sample: Any = getattr(declared, "sample_input", None)
     kind = _library_type(declared)
-    if kind == "StandardPythonParameterType":
+    if kind == _STANDARD:
         return _STANDARD_SAMPLES.get(type(sample), f"a value of type {type(sample).__name__}")
     if kind == "NumpyParameterType":
         item = f" of {sample.dtype}" if declared.enforce_column_type else ""
@@ -218,6 +235,8 @@ def _expected(declared: Any) -> str:
 
 
 def _got(value: Any, declared: Any, error: Exception) -> str:
+    if isinstance(error, TooCostly):
+        return error.got
     kind = _JSON_KINDS.get(type(value), f"a value of type {type(value).__name__}")
     library_type = _library_type(declared)
     if library_type in ("NumpyParameterType", "PandasParameterType"):
@@ -230,7 +249,7 @@ def _got(value: Any, declared: Any, error: Exception) -> str:
         return "one" + _shape(shape, first=str(shape[0]) if shape else "")
     # The kind may be right and its content wrong: text that is no date, say.
     is_parsed = isinstance(value, str) and declared.sample_data_type in _PARSED_SAMPLES
-    if is_parsed or library_type != "StandardPythonParameterType":
+    if is_parsed or library_type != _STANDARD:
         return f"{kind} that is not one"
     return kind
 

@@ -7,8 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.harness import Server, serving
+
+# Properties are the same at every run, and their time is that of the machine.
+settings.register_profile("same every time", derandomize=True, deadline=None, database=None)
+settings.load_profile("same every time")
 
 Serve = Callable[..., Server]
 

@@ -9,6 +9,9 @@ from azmlinfsrv.messages import Headers, Request, Response
 _ALLOW_ORIGIN = b"Access-Control-Allow-Origin"
 _VARY = (b"Vary", b"Origin")
 _METHODS = (b"GET", b"POST")
+# A scheme, a host name (RFC 1035, 2.3.4: 255 bytes) and a port; an Origin can be as long as
+# a head, and several wildcards in an entry would try all ways of cutting it up.
+_MAX_ORIGIN_BYTES = 300
 # One or more labels of a host name (RFC 1123, 2.1; the underscore as browsers take it).
 _LABELS = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
 
@@ -25,6 +28,7 @@ class Cors:
     def __init__(self, setting: str) -> None:
         self.origins = [entry.strip() for entry in setting.split(",")]
         self._allows_all = "*" in self.origins
+        self._max_bytes = max(_MAX_ORIGIN_BYTES, *map(len, self.origins))
         self._pattern = re.compile("|".join(map(_pattern_of, self.origins)), re.IGNORECASE)
         # With one literal origin the answer is the same for everybody.
         self._varies = self._allows_all or len(self.origins) > 1 or "*" in self.origins[0]
@@ -46,7 +50,9 @@ class Cors:
         return headers
 
     def _allows(self, origin: bytes) -> bool:
-        return self._allows_all or bool(self._pattern.fullmatch(origin.decode("latin-1")))
+        if self._allows_all or len(origin) > self._max_bytes:
+            return self._allows_all
+        return bool(self._pattern.fullmatch(origin.decode("latin-1")))
 
     def _without_origin(self) -> Headers:
         if self._allows_all:

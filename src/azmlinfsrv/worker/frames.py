@@ -12,6 +12,7 @@ into its own buffer, so a large body is copied out of the kernel once.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from typing import Any, Generic, TypeVar
 
@@ -26,6 +27,8 @@ _SCRATCH_BYTES = 64 * 1024
 # documents) travels in the body. The bound is against a worker gone mad.
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 MAX_BODY_BYTES = 2**32 - 1
+# Room for more than this is taken as the body arrives, not on a peer's word.
+_AT_ONCE_BYTES = 16 * 1024 * 1024
 
 
 class ProtocolError(Exception):
@@ -267,7 +270,7 @@ class FrameReader(Generic[M]):
         self._start = 0  # of the first frame that is not whole
         self._end = 0  # of what has been received
         self._header: Any = None  # of the frame whose body is being received
-        self._body: bytearray | None = None
+        self._body: bytearray | memoryview | None = None
         self._rest: memoryview | None = None
 
     def buffer(self) -> memoryview:
@@ -308,7 +311,7 @@ class FrameReader(Generic[M]):
                 raise ProtocolError(f"a frame header of {head_bytes} bytes")
             if head_end <= end and frame_end - start > len(self._scratch):
                 self._header = self._decode_header(view[start + 8 : head_end])
-                self._body = bytearray(body_bytes)
+                self._body = _room_for(body_bytes)
                 have = end - head_end
                 self._body[:have] = view[head_end:end]
                 self._rest = memoryview(self._body)[have:]
@@ -342,3 +345,13 @@ class FrameReader(Generic[M]):
         self._view = memoryview(self._scratch)
         self._scratch[: len(waiting)] = waiting
         self._start, self._end = 0, len(waiting)
+
+
+def _room_for(body_bytes: int) -> bytearray | memoryview:
+    """A buffer of that size; a large one takes memory only where bytes are put into it."""
+    if body_bytes <= _AT_ONCE_BYTES:
+        return bytearray(body_bytes)
+    try:
+        return memoryview(mmap.mmap(-1, body_bytes))
+    except (OSError, OverflowError, ValueError) as error:
+        raise ProtocolError(f"no room for a body of {body_bytes} bytes") from error

@@ -98,10 +98,16 @@ def test_documents_are_those_of_the_reference_server(name: str, version: str) ->
 
 
 # What inference-schema says of these samples is contract (R5.8), and not quite the
-# specification: `required` holds the key of the sample, which is a number, or nothing.
+# specification: `required` holds the key of the sample, which is a number, or nothing. The
+# validator has one of two engines below it, each with words of its own.
 KNOWN_VIOLATIONS = {
-    "int_keys": {"1 is not of type 'string'"},
-    "empty_dict": {"[] is too short", "[] should be non-empty"},
+    "int_keys": {"1 is not of type 'string'", '1 is not of type "string"', '"required":[1]'},
+    "empty_dict": {
+        "[] is too short",
+        "[] should be non-empty",
+        "[] has less than 1 item",
+        '"required":[],',
+    },
 }
 
 
@@ -124,7 +130,11 @@ def test_documents_follow_the_specification(name: str) -> None:
 
     known = KNOWN_VIOLATIONS.get(name, set())
     assert {"3", "3.1"} <= set(found.versions)
-    assert [each for each in errors if not known & set(reasons(each[1]))] == []
+    assert [
+        (version, error)
+        for version, error in errors
+        if not any(words in reason for words in known for reason in reasons(error))
+    ] == []
 
 
 def test_the_default_is_the_lowest_version_the_script_supports() -> None:

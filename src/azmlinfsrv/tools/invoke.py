@@ -63,7 +63,8 @@ def invoke(loaded: Loaded, request: Request, repeat: int) -> int:
     formatter = formatter_for(settings.log_format)
 
     def handler(_descriptor: int) -> logging.Handler:
-        made = logs.DirectHandler(2, formatter)
+        made = logging.StreamHandler(talk)
+        made.setFormatter(formatter)
         made.addFilter(_is_about_the_script)
         return made
 

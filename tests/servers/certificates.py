@@ -28,6 +28,10 @@ class Files:
         self.folder = folder
         self.ca = trustme.CA()
         self.ca_file = self._write("ca.pem", self.ca.cert_pem.bytes())
+        self.renew()
+
+    def renew(self) -> None:
+        """Another certificate in the place of the first."""
         leaf = self.ca.issue_cert(*NAMES)
         self.cert = self._write("cert.pem", b"".join(part.bytes() for part in leaf.cert_chain_pems))
         self.key = self._write("key.pem", leaf.private_key_pem.bytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import signal
 import socket
 import ssl
 import threading
@@ -332,6 +333,30 @@ def test_a_wrong_password_is_not_shown(tmp_path: Path, files: Files) -> None:
         server.close()
 
 
+def test_a_renewed_certificate_is_taken_and_a_bad_one_is_not(start: Start, files: Files) -> None:
+    server = start()
+    first = _certificate(server)
+
+    files.renew()
+    server.popen.send_signal(signal.SIGHUP)
+    server.wait_for_log("has been read again")
+    second = _certificate(server)
+    files.key.write_bytes(files.other_key().read_bytes())
+    server.popen.send_signal(signal.SIGHUP)
+    log = server.wait_for_log("The certificate is not renewed.")
+    third = _certificate(server)
+    # Whoever replaces a front end has only what it has read itself.
+    front_end = server.front_end()
+    front_end.kill()
+    front_end.wait(10)
+    server.wait_until_ready()
+
+    assert second != first
+    assert third == second
+    assert "key.pem is not the private key of the certificate" in log
+    assert _certificate(server) == first
+
+
 def test_scripts_see_the_scheme(tmp_path: Path, files: Files) -> None:
     (tmp_path / "score.py").write_text(
         "from azureml_inference_server_http.api.aml_request import AMLRequest, rawhttp\n"
@@ -359,6 +384,15 @@ def _get(server: Server, client: ssl.SSLContext) -> int:
     connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=20, context=client)
     with contextlib.closing(connection):
         return ask(connection, "GET", "/").status
+
+
+def _certificate(server: TlsServer) -> int:
+    """The serial number of what the server shows."""
+    plain = socket.create_connection(("127.0.0.1", server.port), 10)
+    with server.client.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
+        shown = connection.getpeercert()
+    assert shown is not None
+    return int(str(shown["serialNumber"]), 16)
 
 
 def _exchange(server: TlsServer, data: bytes) -> bytes:

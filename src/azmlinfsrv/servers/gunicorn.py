@@ -28,7 +28,7 @@ from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.servers.asgi_server import KEEP_ALIVE_S, UVICORN_OPTIONS, DrainingServer
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
-from azmlinfsrv.servers.tls import server_context
+from azmlinfsrv.servers.tls import Tls
 from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker.parent import die_with
@@ -58,6 +58,7 @@ class _Gunicorn(BaseApplication):
         self, loaded: Loaded, listeners: list[socket.socket], arbiter_logs: logs.ArbiterLogs
     ) -> None:
         self.loaded = loaded
+        self.tls = Tls(loaded)
         self._arbiter_logs = arbiter_logs
         # Gunicorn takes them over, and asks again when it reloads.
         self._addresses = [f"fd://{listener.detach()}" for listener in listeners]
@@ -163,8 +164,11 @@ class FrontEnd(UvicornWorker):
 
     async def _serve(self) -> None:
         settings = self._loaded.settings
+        self._tls: Tls = self.app.tls
+        if self.age > 1:  # what the arbiter has read may be old by now
+            self._tls.renew()
         self._server = DrainingServer(
-            self.config, self._pool, settings.drain_timeout_s, server_context(self._loaded)
+            self.config, self._pool, settings.drain_timeout_s, self._tls.context
         )
         self.config.app = AsgiApplication(
             build_application(settings, self._pool),
@@ -173,7 +177,7 @@ class FrontEnd(UvicornWorker):
         )
         self._install_sigquit_handler()
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self._pool.swap)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         loop.add_signal_handler(signal.SIGTTIN, self._pool.resize, 1)
         loop.add_signal_handler(signal.SIGTTOU, self._pool.resize, -1)
         # What is here now stays: the collector need not look at it again and again.
@@ -183,6 +187,11 @@ class FrontEnd(UvicornWorker):
         await self._server.serve(sockets=[wrapper.sock for wrapper in self.sockets])
         if not self._server.started:
             sys.exit(ScriptError.exit_status)
+
+    def _reload(self) -> None:
+        """SIGHUP: the script, and the certificate."""
+        self._tls.renew()
+        self._pool.swap()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """SIGQUIT, which is how the arbiter passes a Ctrl-C on: drain as for SIGTERM."""

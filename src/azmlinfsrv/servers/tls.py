@@ -7,12 +7,15 @@ was read, which question was asked, which number the check gave), not by OpenSSL
 
 from __future__ import annotations
 
+import logging
 import ssl
 import sys
 from pathlib import Path
 
 from azmlinfsrv.errors import SettingsError
 from azmlinfsrv.settings import Loaded, Settings
+
+_log = logging.getLogger("azmlinfsrv")
 
 # A peer has this long to shake hands, and to say goodbye, in seconds. Until it has, it
 # costs a descriptor and nothing else.
@@ -22,6 +25,36 @@ GOODBYE_S = 2.0
 # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED.
 _OUT_OF_TIME = {9: "is not valid yet", 10: "has expired"}
 _LARGEST_BYTES = 16 * 1024 * 1024
+
+
+class Tls:
+    """What the ports speak, and how its certificate is renewed while they do.
+
+    Raises:
+        SettingsError: as `server_context`.
+    Attributes:
+        context: For connections that are accepted; None for plain HTTP.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        self.context = server_context(loaded)
+
+    def renew(self) -> None:
+        """Read certificate and key again; what is no good is logged, and the old ones stay.
+
+        Connections that are open keep what they began with.
+        """
+        cert = self._loaded.settings.tls_cert
+        if self.context is None or cert is None:
+            return
+        try:
+            server_context(self._loaded)  # is it any good?
+            _load_chain(self._loaded, self.context, cert)
+        except SettingsError as error:
+            _log.error("The certificate is not renewed. %s", error)
+        else:
+            _log.info("The certificate in %s has been read again.", cert)
 
 
 def server_context(loaded: Loaded) -> ssl.SSLContext | None:
@@ -59,16 +92,22 @@ def scheme(settings: Settings) -> str:
 
 
 def _with_certificate(loaded: Loaded, cert: str) -> ssl.SSLContext:
-    key_name, key = "tls_key", loaded.settings.tls_key
     _read(loaded, "tls_cert", cert)
-    if key is None:
-        key_name, key = "tls_cert", cert
-    else:
-        _read(loaded, key_name, key)
     _probe(loaded, cert)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
+    _load_chain(loaded, context, cert)
+    _check_time(loaded, context, cert)
+    return context
+
+
+def _load_chain(loaded: Loaded, context: ssl.SSLContext, cert: str) -> None:
+    key_name, key = "tls_key", loaded.settings.tls_key
+    if key is None:
+        key_name, key = "tls_cert", cert
+    else:
+        _read(loaded, key_name, key)
     password = loaded.settings.tls_key_password
     was_asked = False
 
@@ -89,8 +128,6 @@ def _with_certificate(loaded: Loaded, cert: str) -> ssl.SSLContext:
         else:
             text = f"{key} holds no private key in PEM form that fits {cert}."
         raise _error(loaded, key_name, text) from error
-    _check_time(loaded, context, cert)
-    return context
 
 
 def _read(loaded: Loaded, name: str, path: str) -> None:

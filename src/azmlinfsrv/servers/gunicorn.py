@@ -26,8 +26,9 @@ from azmlinfsrv.adapters.asgi import AsgiApplication
 from azmlinfsrv.app import correlation
 from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
-from azmlinfsrv.servers.asgi_server import KEEP_ALIVE_S, UVICORN_OPTIONS, DrainingServer
+from azmlinfsrv.servers.asgi_server import UVICORN_OPTIONS, DrainingServer
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
+from azmlinfsrv.servers.limits import Limits
 from azmlinfsrv.servers.tls import server_context
 from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
@@ -71,7 +72,6 @@ class _Gunicorn(BaseApplication):
             "workers": 1,
             "timeout": _FRONT_END_TIMEOUT_S,
             "graceful_timeout": round(settings.drain_timeout_s) + _ARBITER_PATIENCE_S,
-            "keepalive": KEEP_ALIVE_S,
             "logger_class": _Logger,
             "pre_fork": lambda _arbiter, _worker: self._arbiter_logs.close(_LINES_S),
         }
@@ -164,7 +164,11 @@ class FrontEnd(UvicornWorker):
     async def _serve(self) -> None:
         settings = self._loaded.settings
         self._server = DrainingServer(
-            self.config, self._pool, settings.drain_timeout_s, server_context(self._loaded)
+            self.config,
+            self._pool,
+            Limits.of(settings),
+            settings.drain_timeout_s,
+            server_context(self._loaded),
         )
         self.config.app = AsgiApplication(
             build_application(settings, self._pool),

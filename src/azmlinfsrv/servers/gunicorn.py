@@ -27,6 +27,7 @@ from azmlinfsrv.app import correlation
 from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.servers.asgi_server import UVICORN_OPTIONS, DrainingServer
+from azmlinfsrv.servers.descriptors import raise_limit
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
 from azmlinfsrv.servers.limits import Limits
 from azmlinfsrv.servers.tls import server_context
@@ -138,6 +139,7 @@ class FrontEnd(UvicornWorker):
         self._loaded = loaded
         die_with(self.ppid, gently=True)  # drain; where this is not to be had, see below
         correlation.reseed()
+        raise_limit()
         self._logs = build_logs(loaded.settings)
         self._pool = build_pool(loaded, self._cannot_start)
         self._pool.launch()

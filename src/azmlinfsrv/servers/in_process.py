@@ -21,6 +21,7 @@ from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.pool.this_process import ThisProcess
 from azmlinfsrv.servers.asgi_server import UVICORN_OPTIONS, DrainingServer
+from azmlinfsrv.servers.descriptors import raise_limit
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
 from azmlinfsrv.servers.limits import Limits
 from azmlinfsrv.servers.tls import scheme, server_context
@@ -36,6 +37,7 @@ _log = logging.getLogger("azmlinfsrv")
 
 def serve(loaded: Loaded, listeners: list[socket.socket]) -> int:
     """Serve until a signal ends it; returns the exit status. Call in the main thread."""
+    raise_limit()
     front_end_logs = build_logs(loaded.settings)
     logs.silence_uvicorn()
     front_end = _FrontEnd(loaded, listeners)

@@ -146,6 +146,7 @@ class MalformedTask(ErrorTask):
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in (*response.headers, NOSNIFF)
         ]
+        self.version = "1.1"  # whatever could be read of the request's
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)

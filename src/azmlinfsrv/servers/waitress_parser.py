@@ -110,7 +110,7 @@ class Parser(HTTPRequestParser):
             raise NOT_HTTP
         count = int(super().received(data))
         is_unfinished = not self.completed and not self.headers_finished
-        if is_unfinished and _BARE_LINE_END.search(before[-1:] + data):
+        if is_unfinished and _BARE_LINE_END.search(before[-2:] + data):
             raise NOT_HTTP
         return count
 

@@ -191,8 +191,14 @@ class Channel(HTTPChannel):
         return bool(self.requests or self.total_outbufs_len)
 
     def readable(self) -> bool:
-        """Whether to poll for input."""
-        return not self._has_ended and bool(super().readable())
+        """Whether to poll for input; asked of every connection at every turn."""
+        return not (
+            self._has_ended
+            or self.total_outbufs_len
+            or self.will_close
+            or self.close_when_flushed
+            or len(self.requests) > self.adj.channel_request_lookahead
+        )
 
     def handle_read(self) -> None:
         """Bytes, or the end of them.

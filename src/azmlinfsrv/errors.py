@@ -10,10 +10,12 @@ ServerError
     ├── Unauthorized           no key, or a wrong one                          401
     ├── NotFound               no such path, or no such document               404
     ├── MethodNotAllowed       the path exists, the method does not            405
+    ├── RequestTimeout         the request did not arrive in time              408
     ├── BodyTooLarge           the body is over the limit                      413
-    ├── UnsupportedMediaType   schema mode takes JSON only                     415
+    ├── TargetTooLong          path and query are over the limit               414
+    ├── UnsupportedMediaType   the media type or the coding is not taken       415
     ├── FatalRequest           it has ended its worker, and again              422
-    ├── HeaderTooLong          an identification header is too long            431
+    ├── HeaderTooLong          an id, or the whole head, is over the limit     431
     ├── Overloaded             too many calls are waiting                      429
     ├── Unavailable            no worker can take the call now                 503
     └── ScoringFailed          run() raised                                    500
@@ -129,10 +131,22 @@ class MethodNotAllowed(RequestError):
     status = 405
 
 
+class RequestTimeout(RequestError):
+    """The request was not complete in time (RFC 9110, 15.5.9)."""
+
+    status = 408
+
+
 class BodyTooLarge(RequestError):
     """The body is over the limit (RFC 9110, 15.5.14)."""
 
     status = 413
+
+
+class TargetTooLong(RequestError):
+    """The target of the request is over the limit (RFC 9110, 15.5.15)."""
+
+    status = 414
 
 
 class UnsupportedMediaType(RequestError):
@@ -148,7 +162,7 @@ class FatalRequest(RequestError):
 
 
 class HeaderTooLong(RequestError):
-    """An identification header is over 100 characters (R4.12)."""
+    """An identification header is over 100 characters (R4.12), or the head over a limit."""
 
     status = 431
 

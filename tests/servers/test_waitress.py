@@ -361,7 +361,7 @@ def test_a_body_of_exactly_the_limit_is_taken(serve: Serve) -> None:
 def test_a_malformed_request_is_the_clients_mistake(
     serve: Serve, request_: bytes, status: bytes
 ) -> None:
-    server = serve(OBEDIENT, *WAITRESS)
+    server = serve(OBEDIENT, *WAITRESS, "--max_header_bytes", "65536")
 
     head, _, body = server.exchange(request_).partition(b"\r\n\r\n")
 

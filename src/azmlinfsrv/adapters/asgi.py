@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
-from azmlinfsrv.adapters.body import too_large, truncated
+from azmlinfsrv.adapters.body import late, too_large, truncated
 from azmlinfsrv.app.application import Application
 from azmlinfsrv.app.buffers import BodyShare
 from azmlinfsrv.errors import StartupError
@@ -27,10 +27,12 @@ class Connection(Protocol):
     Attributes:
         disconnected: The peer has closed the connection.
         is_truncated: The peer stopped sending before the body was whole, but still reads.
+        is_late: The body took too long; nobody waits for the rest of it.
     """
 
     disconnected: bool
     is_truncated: bool
+    is_late: bool
 
     def respond(self, status: int, reason: str, headers: Headers, body: Buffer) -> None:
         """Write a whole response at once."""
@@ -192,8 +194,11 @@ class AsgiCaller:
             raise too_large(limit_bytes)
         if message["type"] == "http.disconnect":
             raise CallerLeft
-        if self.connection is not None and self.connection.is_truncated:
-            raise truncated(len(body))
+        if self.connection is not None:
+            if self.connection.is_late:
+                raise late()
+            if self.connection.is_truncated:
+                raise truncated(len(body))
         self.is_body_read = True
         return body
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from azmlinfsrv.errors import BadInput, BodyTooLarge
+from azmlinfsrv.errors import BadInput, BodyTooLarge, RequestTimeout
 
 
 def too_large(limit_bytes: int) -> BodyTooLarge:
@@ -13,3 +13,8 @@ def too_large(limit_bytes: int) -> BodyTooLarge:
 def truncated(body_bytes: int) -> BadInput:
     """The body ended early (D10)."""
     return BadInput(f"The request body ended after {body_bytes} bytes, before it was complete.")
+
+
+def late() -> RequestTimeout:
+    """The body paused, or came so slowly, that nobody waits for the rest."""
+    return RequestTimeout("The request body was not complete in time.")

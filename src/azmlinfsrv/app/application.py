@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from azmlinfsrv.app.authentication import Authentication, is_preflight
 from azmlinfsrv.app.buffers import BodyBudget
+from azmlinfsrv.app.content_coding import codings_of, decode
 from azmlinfsrv.app.correlation import Correlation, correlate
 from azmlinfsrv.app.cors import Cors
 from azmlinfsrv.app.deadline import callers_limit_s
@@ -319,12 +320,17 @@ class Application:
         share = self._bodies.share()
         scored = request
         try:
-            body = await caller.read_body(self._policy.max_body_bytes, share)
+            headers, limit_bytes = request.headers, self._policy.max_body_bytes
+            codings = codings_of(headers)
+            body = await caller.read_body(limit_bytes, share)
+            if codings:
+                headers, body = await decode(codings, headers, body, limit_bytes)
+                share.grow_to(len(body))
             scored = Request(
                 request.method,
                 request.path,
                 request.query,
-                request.headers,
+                headers,
                 body,
                 request.scheme,
                 request.client,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import socket
 import ssl
 import sys
@@ -11,15 +13,13 @@ from typing import Any
 import uvicorn
 
 from azmlinfsrv.pool.process_pool import ProcessPool
+from azmlinfsrv.servers.limits import Limits
+from azmlinfsrv.servers.protocol import HttpProtocol
 from azmlinfsrv.servers.tls import GOODBYE_S, HANDSHAKE_S
-
-# Longer than the 60 s most proxies keep an idle connection to us: the proxy closes
-# first, and never sends a request into a connection that is just being closed.
-KEEP_ALIVE_S = 75
+from azmlinfsrv.servers.watch import SWEEP_S, Watch
 
 UVICORN_OPTIONS: dict[str, Any] = {
     "loop": "asyncio" if sys.platform == "win32" else "uvloop",
-    "http": "azmlinfsrv.servers.protocol:HttpProtocol",
     "ws": "none",
     "interface": "asgi3",
     "lifespan": "on",
@@ -30,9 +30,10 @@ UVICORN_OPTIONS: dict[str, Any] = {
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn's server, which answers what it has taken before it stops.
+    """uvicorn's server, with limits, which answers what it has taken before it stops.
 
     Args:
+        limits: How long is waited for whom.
         tls: What connections are accepted with; None for plain HTTP.
     """
 
@@ -40,17 +41,24 @@ class DrainingServer(uvicorn.Server):
         self,
         config: uvicorn.Config,
         pool: ProcessPool,
+        limits: Limits,
         drain_timeout_s: float,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         # What is left when the drain is over has a second to be written.
         config.timeout_graceful_shutdown = round(drain_timeout_s) + 1
+        config.http = functools.partial(HttpProtocol, limits)  # type: ignore[assignment]  # it is called, no more
         super().__init__(config)
         self._pool = pool
+        self._limits = limits
         self._drain_timeout_s = drain_timeout_s
         self._tls = tls
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._open(sockets)
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    async def _open(self, sockets: list[socket.socket] | None) -> None:
         if self._tls is None:
             await super().startup(sockets)
             return
@@ -86,3 +94,22 @@ class DrainingServer(uvicorn.Server):
         await self._pool.drain(self._drain_timeout_s)
         # The sockets are closed with the servers above; a second time is an error.
         await super().shutdown(None)
+        self._sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._sweeping
+
+    async def _sweep(self) -> None:
+        """Look at every connection once a second, and end those that take too long."""
+        loop = asyncio.get_running_loop()
+        watches: dict[object, Watch] = {}
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now_s = loop.time()
+            before, watches = watches, {}
+            for connection in list(self.server_state.connections):
+                assert isinstance(connection, HttpProtocol)
+                watch = before.get(connection) or Watch(self._limits, now_s)
+                watches[connection] = watch
+                verdict = watch.look(connection.observe(), now_s)
+                if verdict is not None:
+                    connection.obey(verdict)

@@ -26,8 +26,10 @@ from azmlinfsrv.adapters.asgi import AsgiApplication
 from azmlinfsrv.app import correlation
 from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
-from azmlinfsrv.servers.asgi_server import KEEP_ALIVE_S, UVICORN_OPTIONS, DrainingServer
+from azmlinfsrv.servers.asgi_server import UVICORN_OPTIONS, DrainingServer
+from azmlinfsrv.servers.descriptors import raise_limit
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
+from azmlinfsrv.servers.limits import Limits
 from azmlinfsrv.servers.tls import Tls
 from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
@@ -72,7 +74,6 @@ class _Gunicorn(BaseApplication):
             "workers": 1,
             "timeout": _FRONT_END_TIMEOUT_S,
             "graceful_timeout": round(settings.drain_timeout_s) + _ARBITER_PATIENCE_S,
-            "keepalive": KEEP_ALIVE_S,
             "logger_class": _Logger,
             "pre_fork": lambda _arbiter, _worker: self._arbiter_logs.close(_LINES_S),
         }
@@ -139,6 +140,7 @@ class FrontEnd(UvicornWorker):
         self._loaded = loaded
         die_with(self.ppid, gently=True)  # drain; where this is not to be had, see below
         correlation.reseed()
+        raise_limit()
         self._logs = build_logs(loaded.settings)
         self._pool = build_pool(loaded, self._cannot_start)
         self._pool.launch()
@@ -168,7 +170,11 @@ class FrontEnd(UvicornWorker):
         if self.age > 1:  # what the arbiter has read may be old by now
             self._tls.renew()
         self._server = DrainingServer(
-            self.config, self._pool, settings.drain_timeout_s, self._tls.context
+            self.config,
+            self._pool,
+            Limits.of(settings),
+            settings.drain_timeout_s,
+            self._tls.context,
         )
         self.config.app = AsgiApplication(
             build_application(settings, self._pool),

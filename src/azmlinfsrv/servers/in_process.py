@@ -20,8 +20,10 @@ from azmlinfsrv.adapters.asgi import AsgiApplication
 from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.pool.this_process import ThisProcess
-from azmlinfsrv.servers.asgi_server import KEEP_ALIVE_S, UVICORN_OPTIONS, DrainingServer
+from azmlinfsrv.servers.asgi_server import UVICORN_OPTIONS, DrainingServer
+from azmlinfsrv.servers.descriptors import raise_limit
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
+from azmlinfsrv.servers.limits import Limits
 from azmlinfsrv.servers.tls import scheme, server_context
 from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
@@ -35,6 +37,7 @@ _log = logging.getLogger("azmlinfsrv")
 
 def serve(loaded: Loaded, listeners: list[socket.socket]) -> int:
     """Serve until a signal ends it; returns the exit status. Call in the main thread."""
+    raise_limit()
     front_end_logs = build_logs(loaded.settings)
     logs.silence_uvicorn()
     front_end = _FrontEnd(loaded, listeners)
@@ -65,12 +68,16 @@ class _FrontEnd:
                 shutdown=self._pool.close,
             ),
             log_config=None,
-            timeout_keep_alive=KEEP_ALIVE_S,
             **UVICORN_OPTIONS,
         )
         self._settings = settings
-        tls = server_context(loaded)
-        self._server = DrainingServer(config, self._pool, settings.drain_timeout_s, tls)
+        self._server = DrainingServer(
+            config,
+            self._pool,
+            Limits.of(settings),
+            settings.drain_timeout_s,
+            server_context(loaded),
+        )
         self._config = config
         self._thread = threading.Thread(target=self._serve, name="front end")
 

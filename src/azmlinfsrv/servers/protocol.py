@@ -7,14 +7,18 @@ import re
 import sys
 import urllib.parse
 from http import HTTPStatus
+from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from azmlinfsrv.adapters.asgi import CONNECTION, Message, Send
 from azmlinfsrv.app.failures import NOSNIFF, response_for
-from azmlinfsrv.errors import BadInput, HeaderTooLong, RequestError
+from azmlinfsrv.errors import BadInput, RequestError
 from azmlinfsrv.messages import Buffer, Headers
+from azmlinfsrv.servers.head_rules import check_head
+from azmlinfsrv.servers.limits import Limits, head_late
+from azmlinfsrv.servers.watch import Phase, Seen, Verdict, bytes_in_kernel
 
 # R4.5: upper-case reason phrases, as clients of the reference server see them.
 _STATUS_LINES = {
@@ -22,9 +26,10 @@ _STATUS_LINES = {
     for status in HTTPStatus
 }
 # Method and target of a request line (RFC 9112, 3; a method is a token, RFC 9110, 5.6.2).
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/1\.[01]\r?\n")
-# Four times what Gunicorn takes in all, and no single field is limited (R4.8).
-_MAX_HEAD_BYTES = 1024 * 1024
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S+) HTTP/1\.[01]\r\n")
+# Chunk extensions and trailers in all, beside what ordinary chunks need for their framing.
+_CHUNK_OVERHEAD_BYTES = 16 * 1024
+_CHUNK_FRAME_BYTES = 64
 # How long a peer that was refused may go on sending before it is cut off, in seconds.
 _LINGER_S = 2.0
 # Up to here one copy is cheaper than a second system call.
@@ -34,31 +39,109 @@ _JOIN_BYTES = 64 * 1024
 class HttpProtocol(HttpToolsProtocol):
     """httptools parses, uvicorn keeps the connection.
 
-    Added: a truncated body is answered, and a whole response is written at once.
+    Added: what the parser takes and RFC 9112 does not is refused, heads have limits, a
+    truncated body is answered, a whole response is written at once, and a connection can
+    tell what it waits for (`observe`), so that it needs no timers.
     """
 
     _connection: HttpConnection
     _data = b""
-    _is_broken = False
+    is_broken = False
+    _is_held = False
+    # The head that is arriving, and how much of it has come.
+    _head_scope: object = None
     _head_bytes = 0
+    # The body that is arriving, if it is chunked: what is not body of what has come.
+    _is_chunked = False
+    _chunk_overhead = 0
+    _received_bytes = 0
+    _body_bytes = 0
+    sent_bytes = 0
+
+    def __init__(self, limits: Limits, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits = limits
+
+    # --- bytes --------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived; what follows something malformed is not looked at."""
-        if not self._is_broken:
-            self._data = data
-            super().data_received(data)
-            scope: object = self.scope  # None before the first request
-            if isinstance(scope, dict) and "path" in scope:
-                self._head_bytes = 0
-            else:
-                self._head_goes_on(len(data))
+        if self.is_broken:
+            return
+        self._data = data
+        count, body_bytes, was_chunked = len(data), self._body_bytes, self._is_chunked
+        self._received_bytes += count
+        super().data_received(data)
+        scope: object = self.scope  # None before the first request
+        if isinstance(scope, dict) and "path" in scope:
+            self._head_bytes = 0
+            if was_chunked and self._is_chunked:
+                self._chunks_go_on(count - (self._body_bytes - body_bytes))
+        else:
+            self._head_goes_on(count)
 
     def _head_goes_on(self, count: int) -> None:
         """The parser has no limit for the head of a request."""
-        self._head_bytes += count
-        if self._head_bytes > _MAX_HEAD_BYTES and not self._is_broken:
-            self._is_broken = True
-            self._refuse(HeaderTooLong(f"The request's head is over {_MAX_HEAD_BYTES} bytes."))
+        if self._head_scope is self.scope:
+            self._head_bytes += count
+        else:
+            # Something else may have come before it in the same piece.
+            self._head_scope = self.scope
+            self._head_bytes = 1 + self._parsed_head_bytes()
+        if self._head_bytes > self._limits.head_bytes and not self.is_broken:
+            self._refuse(self._limits.head_too_long())
+
+    def _parsed_head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _chunks_go_on(self, overhead_bytes: int) -> None:
+        """The parser has no limit for chunk extensions and trailers either."""
+        self._chunk_overhead += overhead_bytes
+        if self._chunk_overhead > _CHUNK_OVERHEAD_BYTES and not self.is_broken:
+            self.send_400_response("")
+
+    def on_chunk_header(self) -> None:
+        """A chunk begins."""
+        self._chunk_overhead -= _CHUNK_FRAME_BYTES
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    # --- heads --------------------------------------------------------------------------
+
+    def on_headers_complete(self) -> None:
+        """The head of a request is here; its task starts in the next turn of the loop."""
+        limits = self._limits
+        if len(self.url) > limits.target_bytes:
+            raise limits.target_too_long()
+        if len(self.headers) > limits.header_count:
+            raise limits.too_many_headers()
+        # What came in one small piece cannot be over the limit.
+        if (
+            len(self._data) + self._head_bytes > limits.head_bytes
+            and self._parsed_head_bytes() > limits.head_bytes
+        ):
+            raise limits.head_too_long()
+        if b"#" in self.url:
+            raise BadInput("The request's target has a fragment.")  # RFC 9112, 3.2
+        version = self.parser.get_http_version()
+        if version != "1.1":
+            self.expect_100_continue = False  # RFC 9110, 10.1.1
+        self._is_chunked = check_head(self.headers, version)
+        self._chunk_overhead = 0
+        before = self.cycle
+        super().on_headers_complete()
+        # Trailers come through the same door as header fields. They must not pass for
+        # those (RFC 9110, 6.5.1), and nothing asks for them: they go nowhere.
+        self.headers = []
+        if self.cycle is before:  # an upgrade that is not made
+            return
+        self._connection = HttpConnection(self, self.cycle)
+        self.scope[CONNECTION] = self._connection  # type: ignore[literal-required]  # scopes are open to extension
+
+    # --- refusals -----------------------------------------------------------------------
 
     def send_400_response(self, msg: str) -> None:
         """Something malformed has arrived; called by uvicorn where it catches the parser's error.
@@ -66,20 +149,24 @@ class HttpProtocol(HttpToolsProtocol):
         A request under way has the only answer there will be: if its own body is
         malformed, that answer is 400; otherwise the connection closes behind it.
         """
-        self._is_broken = True
+        self.is_broken = True
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is not None and not cycle.response_complete:
             self._end_body(cycle)
             return
         line = _REQUEST_LINE.match(self._data)
-        is_unknown_method = isinstance(sys.exc_info()[1], httptools.HttpParserInvalidMethodError)
-        if is_unknown_method and line is not None:
+        error = sys.exc_info()[1]
+        if isinstance(error, httptools.HttpParserInvalidMethodError) and line is not None:
             self._answer_unknown_method(line[1], line[2])
             return
-        self._refuse(BadInput("The request is not valid HTTP/1.1."))
+        reason = error.__context__ if error is not None else None  # what a callback raised
+        if not isinstance(reason, RequestError):
+            reason = BadInput("The request is not valid HTTP/1.1.")
+        self._refuse(reason)
 
     def _refuse(self, error: RequestError) -> None:
         """Answer what never became a request."""
+        self.is_broken = True
         response = response_for(error)
         assert isinstance(response.body, bytes)
         length = (b"Content-Length", b"%d" % len(response.body))
@@ -100,7 +187,7 @@ class HttpProtocol(HttpToolsProtocol):
         cycle.keep_alive = False
         framing = [
             (name, value)
-            for name, value in self.headers
+            for name, value in self.scope["headers"]
             if name in (b"content-length", b"transfer-encoding")
         ]
         if error is None or not framing:
@@ -133,7 +220,7 @@ class HttpProtocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         self.cycle.more_body = False
-        self.scope[CONNECTION] = HttpConnection(self.cycle)  # type: ignore[literal-required]  # as below
+        self.scope[CONNECTION] = HttpConnection(self, self.cycle)  # type: ignore[literal-required]  # as below
         self._start_asgi_task(self.cycle, self.app)
 
     def _end_body(self, cycle: RequestResponseCycle) -> None:
@@ -144,22 +231,15 @@ class HttpProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         cycle.keep_alive = False
 
-    def on_headers_complete(self) -> None:
-        """The head of a request is here; its task starts in the next turn of the loop."""
-        before = self.cycle
-        super().on_headers_complete()
-        if self.cycle is before:  # an upgrade that is not made
-            return
-        self._connection = HttpConnection(self.cycle)
-        self.scope[CONNECTION] = self._connection  # type: ignore[literal-required]  # scopes are open to extension
-
     def linger(self) -> None:
         """Close so that the peer gets to read its answer.
 
         A connection closed with bytes unread is reset, and the reset takes the answer with
         it (RFC 9112, 9.6): first no more is said, and what the peer still says is dropped.
         """
-        self._is_broken = True
+        self.is_broken = True
+        if self.transport.is_closing():
+            return
         if self.transport.can_write_eof():  # TLS cannot: there the length says where it ends
             self.transport.write_eof()
         self.flow.resume_reading()
@@ -179,23 +259,87 @@ class HttpProtocol(HttpToolsProtocol):
         self._end_body(cycle)
         return True
 
+    # --- what it waits for ----------------------------------------------------------------
+
+    def on_response_complete(self) -> None:
+        """An answer is written: the next request, unless this one is still to be taken.
+
+        Otherwise a peer that asks and never reads would fill our memory.
+        """
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.flow.write_paused:
+            self._is_held = True
+            self.flow.pause_reading()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
+    def resume_writing(self) -> None:
+        """The peer takes again what it is sent."""
+        super().resume_writing()
+        if self._is_held:
+            self._is_held = False
+            self.server_state.total_requests -= 1
+            self.on_response_complete()
+
+    def observe(self) -> Seen:
+        """What the connection waits for now."""
+        transport = self.transport
+        cycle: RequestResponseCycle | None = self.cycle
+        unsent = transport.get_write_buffer_size()
+        taken = 0
+        if unsent:
+            descriptor = transport.get_extra_info("socket").fileno()
+            taken = self.sent_bytes - unsent - bytes_in_kernel(descriptor)
+        phase = Phase.BUSY
+        request: object = cycle
+        if self.is_broken or transport.is_closing():
+            pass
+        elif cycle is not None and not cycle.response_complete:
+            if cycle.more_body and not self.flow.read_paused:
+                phase = Phase.BODY
+        elif self._head_bytes:
+            phase, request = Phase.HEAD, self._head_scope
+        else:
+            phase = Phase.NEW if cycle is None else Phase.IDLE
+        return Seen(phase, request, self._received_bytes, unsent, taken)
+
+    def obey(self, verdict: Verdict) -> None:
+        """Do what the connection's watch has decided."""
+        if verdict is Verdict.CUT:
+            self.transport.abort()
+        elif verdict is Verdict.HEAD_LATE:
+            self._refuse(head_late())
+        elif verdict is Verdict.BODY_LATE:
+            self.is_broken = True
+            self._connection.is_late = True
+            self._end_body(self.cycle)
+        else:
+            self.transport.close()
+
 
 class _BodyOnly:
     """What a parser tells that reads the rest of a request whose head is known."""
 
     def __init__(self, protocol: HttpProtocol) -> None:
         self.on_body = protocol.on_body
+        self.on_chunk_header = protocol.on_chunk_header
         self.on_message_complete = protocol.on_message_complete
 
 
 class HttpConnection:
     """One request on its connection: `azmlinfsrv.adapters.asgi.Connection`."""
 
-    __slots__ = ("_cycle", "is_truncated")
+    __slots__ = ("_cycle", "_protocol", "is_late", "is_truncated")
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
+    def __init__(self, protocol: HttpProtocol, cycle: RequestResponseCycle) -> None:
+        self._protocol = protocol
         self._cycle = cycle
-        self.is_truncated = False
+        self.is_truncated = self.is_late = False
 
     @property
     def disconnected(self) -> bool:
@@ -208,15 +352,14 @@ class HttpConnection:
         if cycle.disconnected:
             return
         parts = self._head(status, reason, headers)
-        transport = cycle.transport
         if cycle.scope["method"] == "HEAD" or not body:
-            transport.write(b"".join(parts))
+            self._write(b"".join(parts))
         elif len(body) <= _JOIN_BYTES:
             parts.append(bytes(body))
-            transport.write(b"".join(parts))
+            self._write(b"".join(parts))
         else:
-            transport.write(b"".join(parts))
-            transport.write(body)
+            self._write(b"".join(parts))
+            self._write(body)
         self._complete()
 
     def stream(self, reason: str) -> Send:
@@ -236,7 +379,7 @@ class HttpConnection:
                 elif not has_length and cycle.scope["method"] != "HEAD":
                     is_chunked = True
                     headers.append((b"Transfer-Encoding", b"chunked"))
-                cycle.transport.write(b"".join(self._head(message["status"], reason, headers)))
+                self._write(b"".join(self._head(message["status"], reason, headers)))
                 return
             await cycle.flow.drain()
             body, is_last = message["body"], not message.get("more_body")
@@ -245,7 +388,7 @@ class HttpConnection:
                     body = b"%x\r\n%b\r\n" % (len(body), body)
                 if is_chunked and is_last:
                     body += b"0\r\n\r\n"
-                cycle.transport.write(body)
+                self._write(body)
             if is_last:
                 self._complete()
 
@@ -273,15 +416,18 @@ class HttpConnection:
         cycle.response_started = True
         return parts
 
+    def _write(self, data: Buffer) -> None:
+        self._protocol.sent_bytes += len(data)
+        self._cycle.transport.write(data)
+
     def _complete(self) -> None:
         cycle = self._cycle
-        has_unread_body = cycle.more_body
+        has_unread = cycle.more_body or self._protocol.is_broken
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            protocol = cycle.transport.get_protocol()
-            if has_unread_body and isinstance(protocol, HttpProtocol):
-                protocol.linger()
+            if has_unread:
+                self._protocol.linger()
             else:
                 cycle.transport.close()
         cycle.on_response()

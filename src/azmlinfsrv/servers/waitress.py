@@ -23,19 +23,22 @@ from waitress.adjustments import Adjustments
 from azmlinfsrv.adapters.loop_thread import LoopThread
 from azmlinfsrv.adapters.wsgi import WsgiApplication, flask_app
 from azmlinfsrv.errors import ScriptError
+from azmlinfsrv.servers.descriptors import raise_limit
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
+from azmlinfsrv.servers.limits import Limits
 from azmlinfsrv.servers.waitress_channel import AnswerThreads, Server
+from azmlinfsrv.servers.watch import SWEEP_S
 from azmlinfsrv.settings import Loaded, Settings
 from azmlinfsrv.telemetry import logs
 
 _log = logging.getLogger("azmlinfsrv")
 
-# Longer than the 60 s most proxies keep an idle connection to us (see `gunicorn`).
-_KEEP_ALIVE_S = 75
 # A client that does not take what it asked for is waited for with this much held, no more.
 _OUTPUT_BYTES = 256 * 1024
-_HEADER_BYTES = 64 * 1024
+_READ_BYTES = 64 * 1024
 _BACKLOG = 2048
+# Listening sockets, pipes and sockets of the scoring processes, log, libraries.
+_OWN_DESCRIPTORS = 32 if sys.platform == "win32" else 128
 # How often the main thread looks after itself when nothing happens, in seconds.
 _TURN_S = 1.0
 _STOPPING_TURN_S = 0.02
@@ -106,6 +109,7 @@ class FrontEnd:
                     sock=listener,
                     dispatcher=self._answer_threads,
                     adjustments=adjustments,
+                    limits=Limits.of(settings),
                 )
             )
             host, port = listener.getsockname()[:2]
@@ -170,18 +174,17 @@ def _adjustments(settings: Settings, listeners: list[socket.socket]) -> Adjustme
         sockets=listeners,
         backlog=_BACKLOG,
         connection_limit=_connection_limit(),
-        channel_timeout=_KEEP_ALIVE_S,
-        cleanup_interval=5,
+        cleanup_interval=SWEEP_S,  # a look at every connection: see `watch`
         # Read on while a call waits: that is how a caller that leaves is noticed.
         channel_request_lookahead=1,
-        max_request_header_size=_HEADER_BYTES,
+        max_request_header_size=settings.max_header_bytes + 1,
         max_request_body_size=limit,
         # Never to a temporary file: containers have read-only disks, and the body is
         # needed in memory anyway.
         inbuf_overflow=limit,
         outbuf_overflow=2**31,
         outbuf_high_watermark=_OUTPUT_BYTES,
-        recv_bytes=_HEADER_BYTES,
+        recv_bytes=_READ_BYTES,
         ident=None,
         expose_tracebacks=False,
         log_socket_errors=False,
@@ -193,12 +196,7 @@ def _adjustments(settings: Settings, listeners: list[socket.socket]) -> Adjustme
 
 def _connection_limit() -> int:
     """Connections at once: what the process may open, less what it needs itself."""
-    if sys.platform == "win32":
-        return 480  # `select` takes 512 sockets there
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(64, min(16_384, soft - 128)) if soft != resource.RLIM_INFINITY else 16_384
+    return max(8, raise_limit() - _OWN_DESCRIPTORS)
 
 
 def _adopt_waitress_loggers() -> None:

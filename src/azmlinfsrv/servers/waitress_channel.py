@@ -8,13 +8,15 @@ next item of a stream, is replaced for as long as it does (`AnswerThreads.one_mo
 handful of threads answers any number of calls, and slow clients cost only themselves.
 
 Added besides: truncated and oversized bodies get the application's own errors, bodies of
-answers to HEAD end nowhere, a client that takes nothing for long is let go.
+answers to HEAD end nowhere, and a connection that takes too long is ended (`watch`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
+import logging
 import socket
 import threading
 import time
@@ -24,26 +26,30 @@ from typing import Any
 
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
-from waitress.utilities import RequestEntityTooLarge
 
-from azmlinfsrv.adapters.body import too_large, truncated
+from azmlinfsrv.adapters.body import late, truncated
 from azmlinfsrv.adapters.wsgi import ANSWER, BODY_ERROR, status_line
 from azmlinfsrv.app.failures import NOSNIFF, response_for
-from azmlinfsrv.errors import BadInput, HeaderTooLong, RequestError, ScoringFailed, Unauthorized
-from azmlinfsrv.messages import BUFFERS, Request, Response
+from azmlinfsrv.errors import RequestError, ScoringFailed
+from azmlinfsrv.messages import BUFFERS, Response
 from azmlinfsrv.pool.call import StreamCut
+from azmlinfsrv.servers.limits import Limits, head_late
+from azmlinfsrv.servers.waitress_parser import NOT_HTTP, Admits, Parser, Refused
+from azmlinfsrv.servers.watch import SWEEP_S, Phase, Seen, Verdict, Watch, bytes_in_kernel
 
 Begin = Callable[[dict[str, Any]], "Future[Response]"]
-Admits = Callable[[Request], bool]
 
-_NOT_HTTP = BadInput("The request is not valid HTTP/1.1.")
+_log = logging.getLogger("azmlinfsrv")
+
 _ERRORS: dict[int, RequestError] = {
-    431: HeaderTooLong("The header fields of the request are over 64 KiB."),
     500: ScoringFailed("An unexpected internal error occurred. Check the logs for more info."),
 }
+# There are no descriptors, or no memory, for another connection.
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+# Longest that a closing connection is read from, to let the peer have its answer.
+_UNREAD_PIECES = 64
 
 # Threads that write answers; none of them waits for anybody.
 _THREADS = 4
@@ -82,53 +88,6 @@ class AnswerThreads(ThreadedTaskDispatcher):
         with self._counting:
             self._count += by
             self.set_thread_count(self._count)
-
-
-class Parser(HTTPRequestParser):
-    """One request as it arrives."""
-
-    error: Any = None  # what Waitress says itself
-    environ: dict[str, Any] | None = None
-    body_error: RequestError | None = None
-
-    def __init__(self, adjustments: Any, admits: Admits | None = None) -> None:
-        super().__init__(adjustments)
-        self._admits = admits
-
-    def received(self, data: bytes) -> int:
-        """Take bytes; how many of them were this request's."""
-        count: int = super().received(data)
-        if self.error is not None:
-            # Nobody is invited to go on sending what has been refused already.
-            self.expect_continue = False
-            if isinstance(self.error, RequestEntityTooLarge):
-                self.fail_body(too_large(self.adj.max_request_body_size - 1))
-        elif self.headers_finished and not self.completed and self._admits is not None:
-            admits, self._admits = self._admits, None  # asked once, when the head is here
-            if not admits(self._head()):
-                self.expect_continue = False
-                self.fail_body(Unauthorized(""))  # never seen: the body is not asked for
-        return count
-
-    def _head(self) -> Request:
-        fields = [
-            (name.replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
-            for name, value in self.headers.items()
-        ]
-        path = self.path.encode("latin-1").decode("utf-8", "replace")
-        return Request(self.command, path, headers=fields)
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """Take the head; one that says two lengths is an attempt at smuggling (RFC 9112, 6.3)."""
-        super().parse_header(header_plus)
-        if self.chunked and "CONTENT_LENGTH" in self.headers:
-            raise ParsingError("Content-Length beside Transfer-Encoding")
-
-    def fail_body(self, error: RequestError) -> None:
-        """The head is good, the body will not come: the application answers."""
-        self.error = None
-        self.body_error = error
-        self.completed = True
 
 
 class Task(WSGITask):
@@ -177,7 +136,9 @@ class MalformedTask(ErrorTask):
 
     def execute(self) -> None:
         """Write the answer; nothing more is read from this connection."""
-        response = response_for(_ERRORS.get(self.request.error.code, _NOT_HTTP))
+        error = self.request.error
+        known = error.request_error if isinstance(error, Refused) else None
+        response = response_for(known or _ERRORS.get(error.code, NOT_HTTP))
         body = response.body
         assert isinstance(body, bytes)
         self.status = status_line(response)
@@ -185,6 +146,7 @@ class MalformedTask(ErrorTask):
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in (*response.headers, NOSNIFF)
         ]
+        self.version = "1.1"  # whatever could be read of the request's
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
@@ -207,12 +169,16 @@ class Channel(HTTPChannel):
 
     def __init__(self, server: Server, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(server, sock, *args, **options)
+        self.parser_class = functools.partial(Parser, server.limits, server.admits)
         self.local_address: tuple[str, int] = sock.getsockname()[:2]
         self._has_ended = False
-        self.parser_class = functools.partial(Parser, admits=server.admits)
+        self._begun = 0
+        self._received_bytes = 0
+        self._sent_bytes = 0
 
     def begin(self) -> Future[Response] | None:
         """Hand the first request to the application; None if Waitress answers it itself."""
+        self._begun += 1
         request = self.requests[0]
         if request.error is not None:
             return None
@@ -224,13 +190,15 @@ class Channel(HTTPChannel):
         """A request is being answered, or its answer is on its way out."""
         return bool(self.requests or self.total_outbufs_len)
 
-    def is_stalled(self, cutoff: float) -> bool:
-        """The client has not taken anything since *cutoff*, though there is something."""
-        return self.total_outbufs_len > 0 and self.last_activity < cutoff
-
     def readable(self) -> bool:
-        """Whether to poll for input."""
-        return not self._has_ended and bool(super().readable())
+        """Whether to poll for input; asked of every connection at every turn."""
+        return not (
+            self._has_ended
+            or self.total_outbufs_len
+            or self.will_close
+            or self.close_when_flushed
+            or len(self.requests) > self.adj.channel_request_lookahead
+        )
 
     def handle_read(self) -> None:
         """Bytes, or the end of them.
@@ -247,18 +215,70 @@ class Channel(HTTPChannel):
             return
         if data:
             self.last_activity = time.time()
+            self._received_bytes += len(data)
             self.received(data)
             return
         request = self.request
         if request is None or not request.headers_finished or self.requests:
             self.handle_close()
             return
-        self._has_ended = True
         request.fail_body(truncated(request.body_bytes_received))
+        self._answer_unfinished(request)
+
+    def _answer_unfinished(self, request: Parser) -> None:
+        """The rest of a request will not come, or nobody waits for it."""
+        self._has_ended = True
         with self.requests_lock:
             self.request = None
             self.requests.append(request)
         self.server.add_task(self)
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        """Give bytes to the kernel; how many it took."""
+        count: int = super().send(data, do_close=do_close)
+        self._sent_bytes += count
+        return count
+
+    def handle_close(self) -> None:
+        """Close.
+
+        A connection closed with bytes unread is reset, and the reset may take the answer
+        with it (RFC 9112, 9.6): what is there already is read first.
+        """
+        if self.connected and self._begun:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+                for _ in range(_UNREAD_PIECES):
+                    if not self.socket.recv(self.adj.recv_bytes):
+                        break
+        super().handle_close()
+
+    def observe(self) -> Seen:
+        """What the connection waits for now."""
+        unsent, taken, request = self.total_outbufs_len, 0, self.request
+        if unsent:
+            taken = self._sent_bytes - bytes_in_kernel(self.socket.fileno())
+        phase = Phase.BUSY
+        of_request: object = request
+        if self.requests or self.will_close or self.close_when_flushed or self._has_ended:
+            pass
+        elif request is None:
+            phase, of_request = (Phase.IDLE if self._begun else Phase.NEW), self._begun
+        else:
+            phase = Phase.BODY if request.headers_finished else Phase.HEAD
+        return Seen(phase, of_request, self._received_bytes, unsent, taken)
+
+    def obey(self, verdict: Verdict) -> None:
+        """Do what the connection's watch has decided."""
+        request = self.request
+        if verdict is Verdict.HEAD_LATE and request is not None:
+            request.refuse(head_late())
+            self._answer_unfinished(request)
+        elif verdict is Verdict.BODY_LATE and request is not None:
+            request.fail_body(late())
+            self._answer_unfinished(request)
+        else:
+            self.handle_close()
 
     def _flush_outbufs_below_high_watermark(self) -> None:
         if self.total_outbufs_len > self.adj.outbuf_high_watermark:
@@ -275,6 +295,7 @@ class Server(TcpWSGIServer):
         admits: Called with the head of a request; if it says no, the body is not read.
         map: Everything that is polled; shared by the servers of one process.
         sock: Listens already.
+        limits: How long is waited for whom.
     """
 
     channel_class = Channel
@@ -289,10 +310,14 @@ class Server(TcpWSGIServer):
         sock: socket.socket,
         dispatcher: AnswerThreads,
         adjustments: Any,
+        limits: Limits,
     ) -> None:
         self.begin = begin
         self.admits = admits
+        self.limits = limits
         self.is_stopping = False
+        self._watches: dict[Channel, Watch] = {}
+        self._rests_until_s = 0.0
         super().__init__(
             application,
             map,
@@ -317,10 +342,27 @@ class Server(TcpWSGIServer):
         for channel in list(self.active_channels.values()):
             channel.handle_close()
 
-    def maintenance(self, now: float) -> None:
-        """Let idle connections go, and clients that take nothing."""
-        super().maintenance(now)
-        cutoff = now - self.adj.channel_timeout
+    def maintenance(self, _now: float) -> None:
+        """Look at every connection, and end those that take too long; once a second."""
+        now_s = time.monotonic()
+        before, self._watches = self._watches, {}
         for channel in list(self.active_channels.values()):
-            if channel.is_stalled(cutoff):
-                channel.handle_close()
+            watch = self._watches[channel] = before.get(channel) or Watch(self.limits, now_s)
+            verdict = watch.look(channel.observe(), now_s)
+            if verdict is not None:
+                channel.obey(verdict)
+
+    def readable(self) -> bool:
+        """Whether to poll for connections."""
+        return bool(super().readable()) and time.monotonic() >= self._rests_until_s
+
+    def accept(self) -> Any:
+        """A connection, or None; `OSError` is dealt with by Waitress."""
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                # It would fail again at once, and for as long as nobody closes one.
+                _log.error("No connection can be taken: %s", error.strerror)
+                self._rests_until_s = time.monotonic() + SWEEP_S
+            raise

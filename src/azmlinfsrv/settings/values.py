@@ -34,6 +34,8 @@ _LONGEST_S: Final = _LONGEST_MS // 1000
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(ge=0, le=_LONGEST_S)]
+# A limit that is always there: connections are looked at once a second.
+Patience = Annotated[float, Meta(ge=1, le=_LONGEST_S)]
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -192,6 +194,77 @@ class Settings(Struct, frozen=True, kw_only=True):
             default_text="104857600 (100 MiB)",
         ),
     ] = 100 * _MIB
+    max_request_line_bytes: Annotated[
+        int,
+        Meta(ge=256, le=65_535),  # the parser's own limit
+        Setting(
+            "Longest target (path and query) of a request in bytes; a longer one is answered 414.",
+            LISTENING,
+            flag="--max_request_line_bytes",
+            env=("AZMLINFSRV_MAX_REQUEST_LINE_BYTES",),
+        ),
+    ] = 32_768
+    max_header_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=8 * _MIB),
+        Setting(
+            "Largest head of a request, its line and header fields together, in bytes; a larger "
+            "one is answered 431.",
+            LISTENING,
+            flag="--max_header_bytes",
+            env=("AZMLINFSRV_MAX_HEADER_BYTES",),
+            default_text="1048576 (1 MiB)",
+        ),
+    ] = _MIB
+    max_header_count: Annotated[
+        int,
+        Meta(ge=10, le=100_000),
+        Setting(
+            "Most header fields of a request; one more is answered 431.",
+            LISTENING,
+            flag="--max_header_count",
+            env=("AZMLINFSRV_MAX_HEADER_COUNT",),
+        ),
+    ] = 1000
+    header_timeout_s: Annotated[
+        Patience,
+        Setting(
+            "Seconds until the head of a request must be complete. Then it is answered 408; a "
+            "new connection that has sent nothing is closed.",
+            LISTENING,
+            flag="--header_timeout",
+            env=("AZMLINFSRV_HEADER_TIMEOUT_S",),
+        ),
+    ] = 15.0
+    body_timeout_s: Annotated[
+        Patience,
+        Setting(
+            "Seconds that a request's body may pause. All of it may take so long, and a second "
+            "more for each KiB that has come. Then it is answered 408.",
+            LISTENING,
+            flag="--body_timeout",
+            env=("AZMLINFSRV_BODY_TIMEOUT_S",),
+        ),
+    ] = 15.0
+    write_timeout_s: Annotated[
+        Patience,
+        Setting(
+            "Seconds that a client may take nothing of an answer before its connection is cut.",
+            LISTENING,
+            flag="--write_timeout",
+            env=("AZMLINFSRV_WRITE_TIMEOUT_S",),
+        ),
+    ] = 30.0
+    keep_alive_s: Annotated[
+        Patience,
+        Setting(
+            "Seconds that a connection stays open between requests. Longer than a proxy in "
+            "front keeps its own.",
+            LISTENING,
+            flag="--keep_alive",
+            env=("AZMLINFSRV_KEEP_ALIVE_S",),
+        ),
+    ] = 75.0
 
     auth_keys: Annotated[
         Secret | None,

@@ -14,7 +14,8 @@ from types import ModuleType
 
 import pytest
 
-from tests.examples.samples import differences, samples_in
+from azmlinfsrv.tools.comparison import differences
+from azmlinfsrv.tools.samples import samples_in
 from tests.harness import Server, serving
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -99,8 +100,14 @@ def test_example_answers_its_samples(name: str, kind: str, tmp_path: Path) -> No
             f"{sample.name}: {problem}"
             for sample in samples
             for problem in differences(
-                server.request(sample.method, sample.path, sample.body, sample.headers),
+                server.request(
+                    sample.request.method,
+                    sample.request.path,
+                    sample.request.body,
+                    sample.request.headers,
+                ),
                 sample.expected,
+                keep_order=True,
             )
         ]
         log = server.log()

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from azmlinfsrv import __version__
+from azmlinfsrv.cli.check import check
 from azmlinfsrv.cli.load import load
 from azmlinfsrv.cli.options import (
     SettingsCommand,
@@ -139,6 +140,7 @@ def invoke(
     return invoke_script(loaded, request, repeat)
 
 
+azmlinfsrv.add_command(check)
 azmlinfsrv.add_command(load)
 
 

@@ -106,7 +106,7 @@ class Outcome:
 
 
 Observe = Callable[[int, Answer], None]
-Tell = Callable[[Outcome, float], None]
+Tell = Callable[[Outcome, float], object]
 
 
 def send_load(
@@ -115,7 +115,8 @@ def send_load(
     """Send *plan* and return how it was answered.
 
     Args:
-        tell: Called now and then with what there is so far and the seconds since the start.
+        tell: Called now and then with what there is so far and the seconds since the start;
+            if it returns True, nothing more is sent.
         observe: Called with the number of each request (from 0) and its answer, body included.
     """
     return run_loop(_Load(address, plan, tell, observe).run())
@@ -295,7 +296,7 @@ class _Load:
         number = 0
         total = max(1, int(self._plan.duration_s * rate))
         total = min(total, self._plan.count or total)
-        while number < total:
+        while number < total and not self._is_over:
             now_s = time.perf_counter()
             while number < total and begin_s + number / rate <= now_s:
                 self._start(_Call(number, begin_s + number / rate))
@@ -425,8 +426,11 @@ class _Load:
                 self._waiting.popleft()
                 self.outcome.unsent += 1
             self._check_finished()
-            if self._tell is not None:
-                self._tell(self.outcome, now_s - self._begin_s)
+            if self._tell is None or self._is_over:
+                continue
+            if self._tell(self.outcome, now_s - self._begin_s) is True:
+                self._is_over = True
+                self._check_finished()
 
 
 def _connect_error(error: Exception) -> str:

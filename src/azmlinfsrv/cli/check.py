@@ -26,6 +26,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _INSTALL = "python -m pip install 'azureml-inference-server-http[check]'"
 # How a figure is shown: words around the number, by the end of its name.
 _UNITS = (("_ms", "ms"), ("_mb", "MB"), ("_s", "s"), ("_percent", "%"))
+# How the endpoint is kept is not the script's: it is tried over plain HTTP, without keys.
+_NOT_TRIED = frozenset(("auth_keys", "tls_cert", "tls_key", "tls_key_password", "tls_client_ca"))
 _NEWLINE = re.compile(r"\s*\n\s*")
 
 
@@ -175,7 +177,7 @@ def _options(ctx: click.Context, loaded: Loaded, params: dict[str, Any]) -> Opti
     return Options(
         flags=_flags(ctx),
         script=script,
-        environ=environment(),
+        environ=_environment(),
         samples_folder=params["samples"] or default_samples(script),
         budget=budget,
         baseline=params["baseline"],
@@ -194,11 +196,19 @@ def _flags(ctx: click.Context) -> tuple[str, ...]:
         given.update(given_flags(params))
     flags: list[str] = []
     for field in FIELDS:
-        if field.name in given:
+        if field.name in given and field.name not in _NOT_TRIED:
             flags.append(field.setting.flag)
             if not field.setting.is_switch:
                 flags.append(given[field.name])
     return tuple(flags)
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, without what is not tried."""
+    left_out = {
+        variable for field in FIELDS if field.name in _NOT_TRIED for variable in field.variables
+    }
+    return {name: value for name, value in environment().items() if name.upper() not in left_out}
 
 
 def _part(text: str) -> float:

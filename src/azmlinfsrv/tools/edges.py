@@ -16,6 +16,7 @@ from azmlinfsrv.tools.samples import SampleRequest
 # Enough to be beyond what a script expects, and quick to send.
 HUGE_ITEMS = 10_000
 HUGE_BYTES = 200_000
+MANY_ITEMS = "many items"
 DEEP = 5000
 # Of an object with many keys the first few are tried.
 _MAX_KEYS = 12
@@ -40,6 +41,11 @@ class Edge:
 
     what: str
     request: SampleRequest
+
+    @property
+    def is_huge(self) -> bool:
+        """Whether it may well take long: there is much to do."""
+        return self.what.startswith(MANY_ITEMS)
 
 
 def edges_of(request: SampleRequest) -> Iterator[Edge]:
@@ -118,7 +124,7 @@ def _value_edges(value: Any) -> Iterator[tuple[str, Any]]:
         yield "very many characters", "x" * HUGE_BYTES
     elif isinstance(value, list) and value:
         yield "no items", []
-        yield "many items", (value * (HUGE_ITEMS // len(value) + 1))[: _many(value)]
+        yield MANY_ITEMS, (value * (HUGE_ITEMS // len(value) + 1))[: _many(value)]
         yield "null as the first item", [None, *value[1:]]
         yield "a string as the first item", ["text", *value[1:]]
         yield from _row_edges(value)

@@ -153,6 +153,13 @@ KINDS: dict[str, Kind] = {
             "Check the input's size and form before the work begins; set SCORING_TIMEOUT_MS.",
         ),
         Kind(
+            "edge-slow",
+            "edges",
+            _W,
+            "A very long input gets no answer in time, and a worker is busy with it.",
+            "Check the length before the work begins, or lower --max_body_bytes.",
+        ),
+        Kind(
             "edge-aftermath",
             "edges",
             _E,

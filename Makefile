@@ -14,6 +14,7 @@ help:
 	@echo "make lint                                                  ruff and mypy"
 	@echo "make format                                                ruff, writing"
 	@echo "make audit                                                 known vulnerabilities (network)"
+	@echo "make check-examples                                        azmlinfsrv check on every example"
 	@echo "make bench [JOBS=j1,j2] [PEERS=reference,fastapi] [ARGS=...] measure beside other servers"
 	@echo "make soak  [ARGS='--minutes 2'] [ARGS='crash swap ...']    kills, swaps, bad clients at once, or one kind"
 
@@ -54,6 +55,9 @@ bench: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m soak $(ARGS)
+
+check-examples: $(VENV)/.dev
+	$(BIN)/python tools/check_examples.py $(ARGS)
 
 docs: $(VENV)/.dev
 	$(BIN)/python tools/settings_table.py

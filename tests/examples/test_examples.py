@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import ThreadingHTTPServer
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-from tests.examples.samples import differences, samples_in
+from azmlinfsrv.tools.comparison import differences
+from azmlinfsrv.tools.samples import samples_in
+from tests.examples.prepared import EXAMPLES, FOLDERS, prepared
 from tests.harness import Server, serving
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-FOLDERS = sorted(script.parent.name for script in EXAMPLES.glob("*/score.py"))
 
 # Flags of each kind of server; every example runs on every one. A new kind is a line here:
 # "waitress": ("--server", "waitress"), "in_process": ("--in_process",).
@@ -29,60 +23,11 @@ SERVERS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What an example needs from outside, ready."""
-
-    flags: tuple[str, ...] = ()
-    environ: dict[str, str] = field(default_factory=dict)
-
-
-@contextmanager
-def nothing(_example: Path, _folder: Path) -> Iterator[Needs]:
-    yield Needs()
-
-
-@contextmanager
-def a_trained_model(example: Path, folder: Path) -> Iterator[Needs]:
-    module(example / "train.py").train(folder)
-    yield Needs(flags=("--model_dir", str(folder)))
-
-
-@contextmanager
-def the_price_service(example: Path, _folder: Path) -> Iterator[Needs]:
-    prices = module(example / "service.py").Prices
-    with ThreadingHTTPServer(("127.0.0.1", 0), prices) as service:
-        thread = threading.Thread(target=service.serve_forever)
-        thread.start()
-        try:
-            yield Needs(environ={"PRICE_SERVICE": f"http://127.0.0.1:{service.server_port}"})
-        finally:
-            service.shutdown()
-            thread.join()
-
-
-PREPARED: dict[str, Callable[..., object]] = {
-    "wine": a_trained_model,
-    "two_models": a_trained_model,
-    "async_client": the_price_service,
-}
-
-
-def module(path: Path) -> ModuleType:
-    """A Python file as a module."""
-    spec = importlib.util.spec_from_file_location(f"example_{path.parent.name}_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
 @contextmanager
 def served(name: str, kind: str, folder: Path) -> Iterator[Server]:
     """The example, served with all it needs."""
     example = EXAMPLES / name
-    with PREPARED.get(name, nothing)(example, folder / "model") as needs:  # type: ignore[attr-defined]
+    with prepared(name, folder / "model") as needs:
         script = example / "score.py"
         flags = (*SERVERS[kind], *needs.flags)
         with serving(script, *flags, root=folder, environ=needs.environ) as server:
@@ -99,8 +44,14 @@ def test_example_answers_its_samples(name: str, kind: str, tmp_path: Path) -> No
             f"{sample.name}: {problem}"
             for sample in samples
             for problem in differences(
-                server.request(sample.method, sample.path, sample.body, sample.headers),
+                server.request(
+                    sample.request.method,
+                    sample.request.path,
+                    sample.request.body,
+                    sample.request.headers,
+                ),
                 sample.expected,
+                keep_order=True,
             )
         ]
         log = server.log()

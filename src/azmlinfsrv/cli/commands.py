@@ -1,7 +1,7 @@
 """The commands: parse, call, print. The work is done elsewhere.
 
 A new command is a function with `@azmlinfsrv.command(...)` here; it reads its settings
-with `loaded_settings`.
+with `loaded_settings`. One that grows has a file beside this one, and is added below.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 import click
 
 from azmlinfsrv import __version__
+from azmlinfsrv.cli.check import check
+from azmlinfsrv.cli.load import load
 from azmlinfsrv.cli.options import (
     SettingsCommand,
     SettingsGroup,
@@ -136,6 +138,10 @@ def invoke(
     from azmlinfsrv.tools.invoke import invoke as invoke_script
 
     return invoke_script(loaded, request, repeat)
+
+
+azmlinfsrv.add_command(check)
+azmlinfsrv.add_command(load)
 
 
 def serve_command(loaded: Loaded) -> int:

@@ -1,0 +1,1 @@
+"""The sections of `check`, one a module: each sends something and adds to its result."""

@@ -1,0 +1,19 @@
+"""It does the work twice."""
+
+import json
+
+from azureml_inference_server_http.api.aml_response import AMLResponse
+
+
+def init():
+    global weights
+    weights = [0.5, 1.5]
+
+
+def run(data):
+    try:
+        rows = json.loads(data)["rows"]
+        roots = [i**0.5 for i in range(20000)]
+        return [sum(w * x for w, x in zip(weights, row, strict=True)) * roots[1] for row in rows]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return AMLResponse({"error": "send rows of two numbers"}, 400, json_str=True)

@@ -151,6 +151,8 @@ def _placeholder(field: DeclaredField) -> str:
         return ""
     if field.choices:
         return f" {'|'.join(field.choices)}"
+    if field.kind is float and not field.name.endswith("_s"):
+        return " NUMBER"
     return f" {_PLACEHOLDERS.get(field.kind, 'TEXT')}"
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -30,6 +31,9 @@ from azmlinfsrv.settings import (
 from azmlinfsrv.telemetry.logs import FrontEndLogs
 from azmlinfsrv.worker.frames import Start
 from azmlinfsrv.worker.options import WorkerOptions
+
+if TYPE_CHECKING:
+    from azmlinfsrv.telemetry.capture import Capture  # 10 ms that most servers do not need
 
 _log = logging.getLogger("azmlinfsrv")
 
@@ -136,6 +140,23 @@ def build_application(settings: Settings, pool: ProcessPool) -> Application:
             auth_keys=settings.auth_keys,
             dev=settings.dev,
         ),
+        build_capture(settings),
+    )
+
+
+def build_capture(settings: Settings) -> Capture | None:
+    """Where exchanges are kept, if anywhere; the folder is there (`open_folder`)."""
+    if not settings.record_dir:
+        return None
+    from azmlinfsrv.telemetry.capture import Capture
+    from azmlinfsrv.telemetry.redaction import names_in
+
+    _log.info("Recording requests and answers in %s", settings.record_dir)
+    return Capture(
+        settings.record_dir,
+        settings.record_sample_rate,
+        settings.record_max_bytes,
+        names_in(settings.record_redact),
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from azmlinfsrv.app.application import Application, Policy
 from azmlinfsrv.pool.fleet import Policy as FleetPolicy
+from azmlinfsrv.pool.interface import Pool
 from azmlinfsrv.pool.loopback import LoopbackInterpreters
 from azmlinfsrv.pool.preloaded import Preloaded
 from azmlinfsrv.pool.process_pool import Policy as CallPolicy
@@ -125,7 +126,7 @@ def build_logs(settings: Settings) -> FrontEndLogs:
     )
 
 
-def build_application(settings: Settings, pool: ProcessPool) -> Application:
+def build_application(settings: Settings, pool: Pool) -> Application:
     """The application over a pool."""
     return Application(
         pool,

@@ -106,7 +106,7 @@ def test_an_error_of_the_script_is_answered_and_logged(
     assert answer.json()["location"] == "score.py:6 in run"
     assert "4711" not in answer.text
     assert "ValueError: patient 4711" in caplog.text
-    assert repr(answer).startswith("<Answer 500 b'{\"message\"")
+    assert repr(answer).startswith('<Answer 500 b\'{"message"')
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ class Backend(Protocol):
     def send(self, request: TestRequest) -> tuple[Head, Generator[bytes]]:
         """The head of the answer, and its body in pieces."""
 
+    def log(self) -> str:
+        """What it has written, if it has a log of its own."""
+
     def close(self) -> None:
         """End it."""
 
@@ -71,8 +74,8 @@ class ScoringClient:
         if server:
             from azmlinfsrv.testing.real_server import RealServer
 
-            self._backend = RealServer(flags, dict(environ or {}))
-            self._port = self._backend.port
+            real = RealServer(flags, dict(environ or {}))
+            self._backend, self._port = real, real.port
         else:
             from azmlinfsrv.testing.in_process import InProcess
 
@@ -129,6 +132,15 @@ class ScoringClient:
         except IncompleteAnswer:
             raise IncompleteAnswer(Answer(head, bytes(received))) from None
         return Answer(head, bytes(received))
+
+    @property
+    def port(self) -> int:
+        """Of the server; in process what ``Host`` says."""
+        return self._port
+
+    def log(self) -> str:
+        """What the real server has written; in process it is in the loggers of this process."""
+        return self._backend.log()
 
     def close(self) -> None:
         """End it, and give back what the script changed; a second time does nothing."""

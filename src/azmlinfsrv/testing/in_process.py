@@ -110,6 +110,10 @@ class InProcess:
         next(pieces)  # so that closing it reaches its `finally`
         return exchange.head, pieces
 
+    def log(self) -> str:
+        """Nothing: records go to the loggers of this process."""
+        return ""
+
     def close(self) -> None:
         """Give back the process; a second time does nothing."""
         global _open_script

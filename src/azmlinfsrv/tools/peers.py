@@ -16,12 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO
 
 from azmlinfsrv.settings import FIELDS, environment
-from azmlinfsrv.tools.client import Address, Client, NoAnswer
+from azmlinfsrv.tools.client import Address, Client, NoAnswer, parse_url
 from azmlinfsrv.tools.samples import SampleRequest
 from azmlinfsrv.worker.parent import die_with
 
@@ -30,6 +30,7 @@ START_S = 300.0
 _STOP_S = 35.0  # a server of ours drains for 30 s at most
 _POLL_S = 0.02
 _SHOWN_LINES = 40
+_OUR_LOGGER = "azmlinfsrv"
 # Not to be found by a module of that name in the current directory, as with `-m`.
 _OURS = "import sys; del sys.path[0]; from azmlinfsrv.__main__ import main; main()"
 # A request that is sent again is not one to keep again.
@@ -92,6 +93,35 @@ def our_command(flags: Mapping[str, str], variables: Mapping[str, str] | None = 
     return Command(arguments, environ)
 
 
+def any_command(arguments: Sequence[str]) -> Command:
+    """A server that may be another's.
+
+    Raises:
+        ValueError: there is nothing to run.
+    """
+    if not arguments:
+        raise ValueError("it is empty")
+    environ = environment()
+    environ.pop(_NOT_INHERITED, None)
+    return Command(arguments, environ)
+
+
+def server_at(url: str) -> Address:
+    """The server at a URL; what comes before ``/score`` in its path is a prefix of every path.
+
+    Raises:
+        BadUrl: it is none.
+    """
+    address = parse_url(url)
+    path = address.path.partition("?")[0].rstrip("/").removesuffix("/score")
+    return replace(address, path=path)
+
+
+def under_prefix(request: SampleRequest, address: Address) -> SampleRequest:
+    """The request as it is sent to a server behind a prefix."""
+    return replace(request, path=f"{address.path}{request.path}") if address.path else request
+
+
 @contextmanager
 def started(command: Command, *, timeout_s: float = START_S) -> Iterator[Peer]:
     """Start a server, and end it with the block.
@@ -123,16 +153,16 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     # The signal comes when the *thread* ends that asked for it.
     is_lasting = threading.current_thread() is threading.main_thread()
-    return subprocess.Popen(  # noqa: PLW1509  # `die_with` takes no lock of ours
+    has_leash = sys.platform == "linux" and is_lasting
+    leash = partial(die_with, os.getpid(), gently=True) if has_leash else None
+    return subprocess.Popen(
         arguments,
         env=dict(environ),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=partial(die_with, os.getpid(), gently=True)
-        if sys.platform == "linux" and is_lasting
-        else None,
+        preexec_fn=leash,  # noqa: PLW1509  # it takes no lock that a thread may hold
     )
 
 
@@ -182,12 +212,13 @@ def _text(log: IO[bytes]) -> str:
 
 
 def _report(log: str) -> str:
-    """The last report in a log: of JSON its errors, of any other text its last lines."""
+    """Why a server ended: what ours logged as errors, of any other the last lines."""
     errors = []
     for line in log.splitlines():
         with suppress(ValueError):
             record = json.loads(line)
-            if isinstance(record, dict) and record.get("level") in ("ERROR", "CRITICAL"):
+            is_ours = isinstance(record, dict) and str(record.get("logger")).startswith(_OUR_LOGGER)
+            if is_ours and record.get("level") in ("ERROR", "CRITICAL"):
                 errors.append(str(record.get("message", "")))
     return "\n".join(errors or log.splitlines()[-_SHOWN_LINES:])
 

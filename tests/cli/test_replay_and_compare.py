@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def new_url(folder: Path) -> Iterator[str]:
+    """A server of the new script."""
+    with serving(folder / "new.py", root=folder) as server:
+        yield f"http://127.0.0.1:{server.port}/score"
+
+
 def of(document: dict[str, Any], request_id: str) -> dict[str, Any]:
     return next(it for it in document["requests"] if it["request_id"] == request_id)
 
@@ -108,11 +116,9 @@ def test_another_script_answers_differently(folder: Path) -> None:
     ],
 )
 def test_what_counts_as_a_difference(
-    folder: Path, flags: list[str], counts: str, status: int
+    folder: Path, new_url: str, flags: list[str], counts: str, status: int
 ) -> None:
-    with serving(folder / "new.py", root=folder) as server:
-        url = f"http://127.0.0.1:{server.port}/score"
-        done = azmlinfsrv(folder, "replay", "kept", "--url", url, *flags)
+    done = azmlinfsrv(folder, "replay", "kept", "--url", new_url, *flags)
 
     assert counts in done.stdout
     assert done.returncode == status

@@ -85,7 +85,8 @@ def test_bytes_that_are_no_text_are_kept_in_base64(tmp_path: Path) -> None:
         (400, 0.0, True),
         (413, 0.0, True),
         (500, 0.0, True),
-        # A server that is busy says so a thousand times a second.
+        # Strangers, and a server that is busy: thousands, all alike.
+        (401, 0.0, False),
         (429, 0.0, False),
         (503, 0.0, False),
         (503, 1.0, True),

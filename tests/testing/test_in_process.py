@@ -15,8 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from azmlinfsrv.errors import ScriptError, SettingsError
-from azmlinfsrv.testing import IncompleteAnswer, ScoringClient
+from azmlinfsrv.testing import IncompleteAnswer, ScoringClient, ScriptError, SettingsError
 
 Write = Callable[..., Path]
 
@@ -415,3 +414,19 @@ def test_importing_the_package_is_light() -> None:
     ).stdout
 
     assert [name for name in json.loads(output) if name.split(".")[0] != "azmlinfsrv"] == []
+
+
+def test_keys_of_the_server_hold_here_too_and_are_not_shown_to_the_script(write: Write) -> None:
+    script = write("""
+        import os
+
+        def init():
+            pass
+
+        def run(data):
+            return os.environ.get("AZMLINFSRV_AUTH_KEYS", "hidden")
+    """)
+    environ = {"AZMLINFSRV_AUTH_KEYS": "k" * 32}
+    with ScoringClient(script, environ=environ) as client:
+        assert client.score().status == 401
+        assert client.score(headers={"api-key": "k" * 32}).json() == "hidden"

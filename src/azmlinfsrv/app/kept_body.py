@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from azmlinfsrv.app.buffers import BodyShare
 from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.messages import Buffer
 
@@ -18,7 +19,7 @@ class KeptBody:
         self.body: Buffer = b""
         self.has_left = caller.has_left
 
-    async def read_body(self, limit_bytes: int) -> Buffer:
+    async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         """See `Caller`."""
-        self.body = await self._caller.read_body(limit_bytes)
+        self.body = await self._caller.read_body(limit_bytes, share)
         return self.body

@@ -56,8 +56,9 @@ _SAY_EVERY_S = 60.0
 _CLOSE_S = 2.0
 # Left behind by a process that was killed while it wrote.
 _STALE_S = 60.0
-# Answers that say the server is busy: under load there are thousands, all alike.
-_BUSY = frozenset((429, 503))
+# Answers without run(), all alike, of which there can be thousands: to strangers, and of a
+# server that is busy.
+_MANY = frozenset((401, 429, 503))
 
 _NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-(\d{3}|cut)-[0-9a-f]{8}\.json")
 
@@ -130,7 +131,7 @@ class Capture:
         self._writer.close()
 
     def _is_wanted(self, status: int) -> bool:
-        if status >= 400 and status not in _BUSY:
+        if status >= 400 and status not in _MANY:
             return True
         return self._random.random() < self._sample_rate
 

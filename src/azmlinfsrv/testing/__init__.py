@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from azmlinfsrv.errors import ScriptError, SettingsError
+
 if TYPE_CHECKING:
     from azmlinfsrv.testing.answer import Answer, IncompleteAnswer, StreamedAnswer
     from azmlinfsrv.testing.client import ScoringClient
 
-__all__ = ["Answer", "IncompleteAnswer", "ScoringClient", "StreamedAnswer"]
+__all__ = [
+    "Answer",
+    "IncompleteAnswer",
+    "ScoringClient",
+    "ScriptError",
+    "SettingsError",
+    "StreamedAnswer",
+]
 
 
 def __getattr__(name: str) -> Any:

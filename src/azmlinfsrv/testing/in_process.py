@@ -28,7 +28,7 @@ from azmlinfsrv.script.facts import ScriptFacts
 from azmlinfsrv.script.loader import script_path
 from azmlinfsrv.script.location import Surroundings
 from azmlinfsrv.servers.front_end import build_application
-from azmlinfsrv.settings import environment, read_settings, script_environment
+from azmlinfsrv.settings import environment, read_settings, removed_variables, script_environment
 from azmlinfsrv.testing.answer import Head, IncompleteAnswer
 from azmlinfsrv.testing.request import TestRequest
 from azmlinfsrv.worker.borrowed import Borrowed
@@ -69,10 +69,11 @@ class InProcess:
             source_dir=options.source_dir,
             model_dir=options.model_dir,
         )
+        hidden = removed_variables({**environment(), **variables})
         _claim(where.script)
         self._owner = 0
         self._turn = threading.Lock()
-        self._borrowed = Borrowed(where, {**variables, **script_environment(loaded)})
+        self._borrowed = Borrowed(where, {**variables, **script_environment(loaded)}, hidden)
         self._script: LoadedScript | None = None
         try:
             self._borrowed.take()
@@ -312,7 +313,13 @@ class _ScriptPool:
         self._where = where
 
     async def submit(
-        self, request: Request, _limit_s: float, _has_left: Callable[[], bool]
+        self,
+        request: Request,
+        limit_s: float,
+        has_left: Callable[[], bool],
+        *,
+        spent_s: float = 0.0,
+        is_limit_callers: bool = False,
     ) -> Response:
         """See `Pool`; there is no limit here."""
         try:
@@ -328,7 +335,7 @@ class _ScriptPool:
             return response
         return replace(response, body=_Items(response.body, self._log))  # type: ignore[arg-type]  # a plain iterator where the script runs
 
-    async def facts(self, _limit_s: float) -> ScriptFacts:
+    async def facts(self, limit_s: float) -> ScriptFacts:
         """See `Pool`."""
         return self._facts
 

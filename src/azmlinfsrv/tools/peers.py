@@ -86,7 +86,7 @@ def our_command(flags: Mapping[str, str], variables: Mapping[str, str] | None = 
                 arguments.append(setting.flag)
             elif setting.env:
                 environ[setting.env[0]] = "false"
-        elif setting.flag:
+        elif setting.flag and not field.is_secret:  # everybody can see the command
             arguments.append(f"{setting.flag}={text}")
         else:
             environ[setting.env[0]] = text

@@ -13,7 +13,7 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -43,11 +43,15 @@ class Borrowed:
     Args:
         where: The script and the folders it imports from.
         environment: Variables to set for it.
+        hidden: Variables it must not see: secrets of the server's own.
     """
 
-    def __init__(self, where: Surroundings, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, where: Surroundings, environment: Mapping[str, str], hidden: Sequence[str] = ()
+    ) -> None:
         self._where = where
         self._environment = environment
+        self._hidden = hidden
         # What was there before the script, and what it made of it, by name.
         self._variables: dict[str, tuple[str | None, str | None]] = {}
         self._replaced: dict[tuple[int, str], tuple[Any, str, Any, Any]] = {}
@@ -63,6 +67,8 @@ class Borrowed:
         """Set what the script finds, as in a scoring process."""
         with self.noticing():
             os.environ.update(self._environment)
+            for name in self._hidden:
+                os.environ.pop(name, None)
             sys.argv = ["azmlinfsrv"]
             provide_azureml_names(self._where.model_dir or None)
             add_import_paths(self._where.script, self._where.app_root, self._where.source_dir)

@@ -69,3 +69,16 @@ def test_only_flags_that_were_given_are_passed_on() -> None:
 
     assert given_flags(params) == {"port": "80", "in_process": "true"}
     assert given_flags({"transport_protocol": True}) == {"transport_protocol": "rest"}
+
+
+def test_flags_may_follow_the_arguments_of_a_command() -> None:
+    args = ["folder", "--entry-script", "a.py", "more", "--rest"]
+
+    assert expand_flags(args, TAKES_VALUE, goes_on=True) == [
+        "folder",
+        "--entry_script",
+        "a.py",
+        "more",
+        "--rest",
+    ]
+    assert expand_flags(args, TAKES_VALUE) == args

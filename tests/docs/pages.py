@@ -35,6 +35,8 @@ _VARYING = [
     (re.compile(r"(\"pid\":|\bpid:? |\bprocess )\d+\b"), r"\1<pid>"),
     (re.compile(r"\(\d{2,}\)$"), "(<pid>)"),
     (re.compile(r"\b\d+\.\d{3}ms\b"), "<ms>"),
+    (re.compile(r"\b\d+\.\d ms\b"), "<ms>"),
+    (re.compile(r"\b\d{8}T\d{6}\.\d{6}Z-(\w{3})-[0-9a-f]{8}\b"), r"<recording \1>"),
     (re.compile(r"(?i)^(date|x-ms-run-fn-exec-ms|server-timing): .*"), r"\1: <varies>"),
     (re.compile(r"(?i)^(gunicorn|uvicorn)/?[\d.]+"), r"\1"),
     (re.compile(r"(?<=\S) {2,}"), "  "),

@@ -28,6 +28,8 @@ def sample_text(field: DeclaredField, number: int) -> str:
         others = [choice for choice in field.choices if choice != field.default]
         return others[number % len(others)]
     if field.kind in (int, float):
+        if field.kind is float and field.maximum == 1:  # a part of something
+            return str((1 + number) / 16)
         return str(int(field.minimum or 0) + 40 + number)
     return f"/sample-{number}"
 

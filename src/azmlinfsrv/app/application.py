@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Coroutine
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from azmlinfsrv.app.cors import Cors
 from azmlinfsrv.app.deadline import callers_limit_s
 from azmlinfsrv.app.failures import FUNCTION_FAILED, NOSNIFF, report_response, response_for
 from azmlinfsrv.app.interface import Caller
+from azmlinfsrv.app.kept_body import KeptBody
 from azmlinfsrv.errors import (
     MethodNotAllowed,
     NotFound,
@@ -32,6 +33,9 @@ from azmlinfsrv.pool.interface import Pool
 from azmlinfsrv.script.swagger import pick_version
 from azmlinfsrv.settings import Secret, split_keys
 from azmlinfsrv.telemetry import logs
+
+if TYPE_CHECKING:
+    from azmlinfsrv.telemetry.capture import Capture  # 10 ms that most servers do not need
 
 _log = logging.getLogger("azmlinfsrv")
 
@@ -105,10 +109,11 @@ class Route(Struct, frozen=True):
 class Application:
     """Answers requests with the help of a pool; knows no server."""
 
-    def __init__(self, pool: Pool, policy: Policy) -> None:
+    def __init__(self, pool: Pool, policy: Policy, capture: Capture | None = None) -> None:
         self._pool = pool
         self._policy = policy
         self._bodies = BodyBudget(policy.max_buffered_bytes)
+        self._capture = capture
         version = policy.server_version.encode("latin-1", "replace")
         self._constant: Headers = [NOSNIFF]
         if version:
@@ -156,6 +161,9 @@ class Application:
         began = perf_counter()
         correlation = correlate(request.headers)
         route = self._find(request)
+        kept: KeptBody | None = None
+        if self._capture is not None and route is self._routes["/score"]:
+            caller = kept = KeptBody(caller)
         try:
             response = await self._respond(request, caller, correlation, route)
         except RequestError as error:
@@ -183,6 +191,9 @@ class Application:
             self._log(request, response.status, perf_counter() - began, length, correlation)
         if self._policy.has_access_log:
             logs.access_line(request, response, perf_counter() - began)
+        if self._capture is not None and kept is not None and route is not None:
+            seconds, request_id = perf_counter() - began, correlation.request_id
+            response = self._capture.take(request, kept.body, response, seconds, request_id)
         return response
 
     def _log(

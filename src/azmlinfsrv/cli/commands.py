@@ -15,6 +15,7 @@ import click
 
 from azmlinfsrv import __version__
 from azmlinfsrv.cli.check import check
+from azmlinfsrv.cli.compare import compare
 from azmlinfsrv.cli.load import load
 from azmlinfsrv.cli.options import (
     SettingsCommand,
@@ -23,6 +24,7 @@ from azmlinfsrv.cli.options import (
     setting_options,
 )
 from azmlinfsrv.cli.records import format_record, startup_records, write_record
+from azmlinfsrv.cli.replay import replay
 from azmlinfsrv.cli.standard_streams import say
 from azmlinfsrv.errors import SettingsError, StartupError
 from azmlinfsrv.settings import Loaded, environment, read_settings
@@ -140,8 +142,8 @@ def invoke(
     return invoke_script(loaded, request, repeat)
 
 
-azmlinfsrv.add_command(check)
-azmlinfsrv.add_command(load)
+for _command in (check, load, replay, compare):
+    azmlinfsrv.add_command(_command)
 
 
 def serve_command(loaded: Loaded) -> int:

@@ -55,7 +55,10 @@ class SettingsCommand(click.Command):
     """A command whose flags may be abbreviated and whose help is grouped."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, expand_flags(args, _takes_value(self, ctx), ctx))
+        # What follows the name of a command is that command's to read.
+        goes_on = not isinstance(self, click.Group)
+        expanded = expand_flags(args, _takes_value(self, ctx), ctx, goes_on=goes_on)
+        return super().parse_args(ctx, expanded)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         write_settings_help(formatter)
@@ -73,12 +76,17 @@ class SettingsGroup(SettingsCommand, click.Group):
 
 
 def expand_flags(
-    args: Sequence[str], takes_value: dict[str, bool], ctx: click.Context | None = None
+    args: Sequence[str],
+    takes_value: dict[str, bool],
+    ctx: click.Context | None = None,
+    *,
+    goes_on: bool = False,
 ) -> list[str]:
-    """The arguments with every flag in its full spelling, up to the first command.
+    """The arguments with every flag in its full spelling, up to the first that is no flag.
 
     Args:
         takes_value: By flag, as declared.
+        goes_on: What is no flag is an argument, and flags may follow it.
     Raises:
         click.UsageError: an abbreviation is ambiguous, or a value is missing.
     """
@@ -86,6 +94,9 @@ def expand_flags(
     rest = list(args)
     while rest:
         token = rest.pop(0)
+        if goes_on and not token.startswith("--"):
+            expanded.append(token)
+            continue
         if not token.startswith("--") or token == "--":
             return [*expanded, token, *rest]
         name, equals, value = token.partition("=")
@@ -151,6 +162,8 @@ def _placeholder(field: DeclaredField) -> str:
         return ""
     if field.choices:
         return f" {'|'.join(field.choices)}"
+    if field.kind is float and not field.name.endswith("_s"):
+        return " NUMBER"
     return f" {_PLACEHOLDERS.get(field.kind, 'TEXT')}"
 
 

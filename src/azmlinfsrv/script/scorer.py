@@ -47,9 +47,22 @@ class ScriptScorer:
         if "asyncio" in sys.modules:
             # A plain run() may call get_event_loop(): the main thread has one (X3).
             self._event_loop()
-        self._finish(self._script.init())
+        try:
+            self._finish(self._script.init())
+        except BaseException:
+            self.close()
+            raise
         # R8.8: flask.request works in every mode; scripts without it pay nothing.
         self._uses_flask = self._contract.mode == "raw" or raw.uses_flask(self._script.module)
+
+    def close(self) -> None:
+        """No more calls: end the event loop, as `asyncio.run` does; the script cannot use it."""
+        if self._loop is not None and not self._loop.is_closed():
+            import asyncio  # there already
+
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+            asyncio.set_event_loop(None)
 
     @property
     def is_async(self) -> bool:

@@ -29,8 +29,13 @@ def serve(loaded: Loaded) -> int:
         The exit status.
     Raises:
         AddressUnavailable: the address cannot be listened on.
+        SettingsError: the folder for recordings cannot be written to.
     """
     settings = loaded.settings
+    if settings.record_dir:
+        from azmlinfsrv.telemetry.capture import open_folder
+
+        open_folder(settings.record_dir, loaded.origins["record_dir"].name)
     ports = [settings.port]
     if settings.separate_health_endpoint:
         ports.append(settings.health_port)

@@ -7,11 +7,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from azmlinfsrv.app.application import Application, Policy
 from azmlinfsrv.pool.fleet import Policy as FleetPolicy
+from azmlinfsrv.pool.interface import Pool
 from azmlinfsrv.pool.loopback import LoopbackInterpreters
 from azmlinfsrv.pool.preloaded import Preloaded
 from azmlinfsrv.pool.process_pool import Policy as CallPolicy
@@ -30,6 +32,9 @@ from azmlinfsrv.settings import (
 from azmlinfsrv.telemetry.logs import FrontEndLogs
 from azmlinfsrv.worker.frames import Start
 from azmlinfsrv.worker.options import WorkerOptions
+
+if TYPE_CHECKING:
+    from azmlinfsrv.telemetry.capture import Capture  # 10 ms that most servers do not need
 
 _log = logging.getLogger("azmlinfsrv")
 
@@ -121,7 +126,7 @@ def build_logs(settings: Settings) -> FrontEndLogs:
     )
 
 
-def build_application(settings: Settings, pool: ProcessPool) -> Application:
+def build_application(settings: Settings, pool: Pool) -> Application:
     """The application over a pool."""
     return Application(
         pool,
@@ -136,6 +141,23 @@ def build_application(settings: Settings, pool: ProcessPool) -> Application:
             auth_keys=settings.auth_keys,
             dev=settings.dev,
         ),
+        build_capture(settings),
+    )
+
+
+def build_capture(settings: Settings) -> Capture | None:
+    """Where exchanges are kept, if anywhere; the folder is there (`open_folder`)."""
+    if not settings.record_dir:
+        return None
+    from azmlinfsrv.telemetry.capture import Capture
+    from azmlinfsrv.telemetry.redaction import names_in
+
+    _log.info("Recording requests and answers in %s", settings.record_dir)
+    return Capture(
+        settings.record_dir,
+        settings.record_sample_rate,
+        settings.record_max_bytes,
+        names_in(settings.record_redact),
     )
 
 

@@ -57,6 +57,10 @@ class Hosted:
         correlation.reseed()  # the host may have forked this process
         for level, text in loaded.notices:
             _log.log(level, "%s", text)
+        if loaded.settings.record_dir:
+            from azmlinfsrv.telemetry.capture import open_folder
+
+            open_folder(loaded.settings.record_dir, loaded.origins["record_dir"].name)
         self._report = ""
         self._limit_s = loaded.settings.scoring_timeout_ms / 1000
         self._pool = build_pool(loaded, self._cannot_start)

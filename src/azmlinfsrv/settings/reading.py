@@ -182,7 +182,7 @@ class _Reader:
             if origins[name].source == "flag" and values[name]:
                 values[name] = os.path.realpath(self._cwd / values[name])
             values[name] = values[name] or None
-        for name in ("tls_cert", "tls_key", "tls_client_ca"):
+        for name in ("tls_cert", "tls_key", "tls_client_ca", "record_dir"):
             values[name] = os.path.normpath(self._cwd / values[name]) if values[name] else None
 
     def _resolve_server_version(self, values: dict[str, Any], origins: dict[str, Origin]) -> None:

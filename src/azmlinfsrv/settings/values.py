@@ -565,6 +565,48 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = False
 
+    record_dir: Annotated[
+        str | None,
+        Setting(
+            "Folder to keep requests and their answers in, as files to be sent again: every "
+            "failure, and a sample of the successes.",
+            TELEMETRY,
+            flag="--record",
+            env=("AZMLINFSRV_RECORD_DIR",),
+        ),
+    ] = None
+    record_sample_rate: Annotated[
+        float,
+        Meta(ge=0, le=1),
+        Setting(
+            "Part of the successes that --record keeps: 0 is none, 1 is all.",
+            TELEMETRY,
+            flag="--record_sample_rate",
+            env=("AZMLINFSRV_RECORD_SAMPLE_RATE",),
+        ),
+    ] = 0.01
+    record_max_bytes: Annotated[
+        int,
+        Meta(ge=64 * 1024),
+        Setting(
+            "Size of the folder of --record in bytes; the oldest recordings make room.",
+            TELEMETRY,
+            flag="--record_max_bytes",
+            env=("AZMLINFSRV_RECORD_MAX_BYTES",),
+            default_text="104857600 (100 MiB)",
+        ),
+    ] = 100 * _MIB
+    record_redact: Annotated[
+        str,
+        Setting(
+            "More names, separated by commas, of headers, query parameters and JSON fields "
+            "that --record blanks. Authorization, API keys and cookies always are.",
+            TELEMETRY,
+            flag="--record_redact",
+            env=("AZMLINFSRV_RECORD_REDACT",),
+        ),
+    ] = ""
+
     service_name: Annotated[
         str,
         Setting(

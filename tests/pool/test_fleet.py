@@ -381,8 +381,7 @@ def run(data):
     if data == "pid":
         return os.getpid()
     area = mmap.mmap(-1, int(data) << 20)
-    for offset in range(0, len(area), 4096):
-        area[offset] = 1
+    area.write(bytes(len(area)))
     hoard.append(area)
     return os.getpid()
 """

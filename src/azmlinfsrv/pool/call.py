@@ -37,6 +37,7 @@ class Call:
         "_given_s",
         "answered",
         "arrived_s",
+        "begun_s",
         "deadline",
         "has_left",
         "id",
@@ -67,6 +68,7 @@ class Call:
         self.limit_s = limit_s
         self.deadline = deadline  # on the loop's clock; infinite if there is no limit
         self.arrived_s = arrived_s  # on the loop's clock
+        self.begun_s = arrived_s  # when it was given to a process
         self.is_limit_callers = is_limit_callers  # the caller allows less than the server
         self._given_s = perf_counter()  # uvloop's own clock counts whole milliseconds
         self.process: WorkerProcess | None = None
@@ -85,6 +87,11 @@ class Call:
             waited_s = perf_counter() - self._given_s
             waited_s -= timings.parse_s + timings.run_s + timings.encode_s
             timings.queue_s = waited_s if waited_s > 0.0 else 0.0
+
+    @property
+    def is_awaited(self) -> bool:
+        """Somebody waits for its answer, or for the rest of it."""
+        return not self.answered.done() or self.stream is not None
 
     def answer(self, response: Response) -> None:
         """Give the whole answer."""

@@ -114,6 +114,7 @@ class Fleet:
         service: Learns how long calls take.
     Attributes:
         worker_count: How many processes there should be.
+        slots: How many calls each computes at once.
         first_ready: Set when the first process can serve, or none ever will.
     """
 
@@ -134,6 +135,7 @@ class Fleet:
         self._dispatcher = dispatcher
         self._service = service
         self.worker_count = policy.worker_count
+        self.slots = 1
         self.first_ready = asyncio.Event()
         self._current = Generation(1, make_spawner())
         self._next: Generation | None = None
@@ -343,6 +345,7 @@ class Fleet:
         """Give it calls from now on."""
         loop = asyncio.get_running_loop()
         process.is_ready = True
+        self.slots = process.slots
         process.ready_s = loop.time()
         loop.call_later(_PROVEN_S, self._prove, process)
         self._trouble = ""
@@ -381,13 +384,19 @@ class Fleet:
     def process_has_room(self, process: WorkerProcess) -> None:
         """A call is over; the process can take another, or is done."""
         if not process.is_ready:
-            if process.is_retiring and process.call is None:
-                process.close()
+            if process.is_retiring:
+                self._end_if_only_stuck(process)
             return
         if process.finished >= process.last_call and not process.is_worn:
             process.is_worn = True
             self._fill()
         self._dispatcher.process_has_room(process)
+
+    def process_stuck(self, process: WorkerProcess) -> None:
+        """Have another take its place, and end it with the last call it has."""
+        process.is_worn = True
+        self._fill()
+        self._end_if_only_stuck(process)
 
     def process_lost(self, process: WorkerProcess) -> None:
         """No call may go to a process that cannot hear it."""
@@ -502,11 +511,19 @@ class Fleet:
         """Give it no more calls; it ends when it has finished what it has."""
         was_ready, process.is_ready, process.is_retiring = process.is_ready, False, True
         self._dispatcher.process_lost(process)
+        if was_ready:
+            self._end_if_only_stuck(process)
+        elif process.call is None:
+            process.kill()  # it may be anywhere in init()
+
+    def _end_if_only_stuck(self, process: WorkerProcess) -> None:
+        """End a process that retires once nobody waits for anything of it."""
+        if not process.is_retiring:
+            return
         if process.call is None:
-            if was_ready:
-                process.close()
-            else:
-                process.kill()  # it may be anywhere in init()
+            process.close()
+        elif process.slots > 1 and not any(call.is_awaited for call in process.calls):
+            process.kill("its calls did not stop when they were interrupted")
 
     # --- memory -------------------------------------------------------------------------
 

@@ -72,6 +72,9 @@ class Supervisor(Protocol):
     def process_has_room(self, process: WorkerProcess) -> None:
         """A call is over; the process can take another."""
 
+    def process_stuck(self, process: WorkerProcess) -> None:
+        """One of the calls it computes side by side does not end."""
+
     def process_lost(self, process: WorkerProcess) -> None:
         """Its socket has closed; it takes no more calls, and will end."""
 
@@ -87,6 +90,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
         is_ready: It is given calls; set by the fleet.
         is_retiring: It is given no more calls, and ends when it has finished what it has.
         is_worn: Another is being started to take its place.
+        slots: How many calls it computes at once.
+        batch_size: How many calls it computes together, as one.
+        batch_wait_s: How long a batch may wait to be filled.
         ready_s: When it was first given calls, on the loop's clock.
         finished: How many calls it has answered.
         last_call: After how many it is worn.
@@ -118,6 +124,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._killed_because = ""
         self.is_ready = self.is_retiring = self.is_worn = False
         self.ready_s = 0.0
+        self.slots = self.batch_size = 1
+        self.batch_wait_s = 0.0
         self.finished = 0
         self.last_call: float = math.inf
         self.computing_since = 0.0
@@ -156,10 +164,28 @@ class WorkerProcess(asyncio.BufferedProtocol):
         return self._killed_because == _DID_NOT_STOP
 
     @property
+    def computes_one(self) -> bool:
+        """One call at a time, so that others can be sent ahead of their turn."""
+        return self.slots == 1 and self.batch_size == 1
+
+    @property
+    def is_idle(self) -> bool:
+        """It could begin another call now."""
+        return self.room > 0 if self.slots > 1 else not self._calls
+
+    def is_computing(self, call: Call) -> bool:
+        """Whether the call is being computed, and not only with it."""
+        return call is self.call if self.computes_one else call.process is self
+
+    @property
     def room(self) -> int:
         """How many more calls it may be sent now."""
         if not self.is_ready or self._gone.is_set() or not self._is_connected:
             return 0
+        if self.slots > 1:
+            return self.slots - len(self._calls)
+        if self.batch_size > 1:
+            return 0 if self._calls else self.batch_size
         if not self._calls:
             return 1
         return self._claims.room() - len(self._calls) if self._claims is not None else 0
@@ -251,13 +277,16 @@ class WorkerProcess(asyncio.BufferedProtocol):
         """Send it calls, no more than it has `room` for."""
         buffers: list[Buffer] = []
         ahead = 0
-        if not self._calls and self._loop is not None:
-            self.computing_since = self._loop.time()
+        begun_s = self._loop.time() if self._loop is not None else 0.0
+        if not self._calls:
+            self.computing_since = begun_s
+        more_in_batch = len(calls) - 1 if self.batch_size > 1 else 0
         for call in calls:
-            is_ahead = bool(self._calls)
+            is_ahead = bool(self._calls) and self.computes_one
             ahead += is_ahead
             self._calls.append(call)
             call.process = self
+            call.begun_s = begun_s
             request = call.request
             score = Score(
                 call.id,
@@ -272,7 +301,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 request.http_version,
                 request.request_id,
                 request.client_request_id,
+                more_in_batch,
             )
+            more_in_batch = 0
             buffers += pack(score, request.body)
         if ahead and self._claims is not None:
             self._claims.give(ahead)
@@ -299,11 +330,23 @@ class WorkerProcess(asyncio.BufferedProtocol):
         else:
             transport.writelines(buffers)
 
-    def interrupt(self, reason: str, grace_s: float) -> None:
-        """End the call it computes: by signal first, and if that does not help, the process."""
-        call = self.call
-        if call is None or self._grace is not None or self._loop is None:
+    def interrupt(self, call: Call, reason: str, grace_s: float) -> None:
+        """End a call it computes: by signal first, and if that does not help, the process.
+
+        A batch ends when nobody waits for any of its calls. A process that computes others
+        at the same time is not killed for one.
+        """
+        if self._loop is None or not self.is_computing(call):
             return
+        if self.slots > 1:
+            self.send(Interrupt(call.id, reason))
+            self._loop.call_later(grace_s, self._look_whether_stuck, call, reason)
+            if DOORBELL is not None:
+                self._loop.call_soon(self._ring, call)
+            return
+        if self._grace is not None or not all(one.is_over for one in self._calls):
+            return
+        call = self._calls[0]
         self.send(Interrupt(call.id, reason))
         if DOORBELL is None:
             self.kill()
@@ -315,7 +358,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
 
     def _ring(self, call: Call) -> None:
         """Ring until it is heard: the call may still be on its way into the process."""
-        if self.call is not call or self._loop is None or self._return_code is not None:
+        is_there = call in self._calls if self.slots > 1 else self.call is call
+        if not is_there or self._loop is None or self._return_code is not None:
             return
         assert DOORBELL is not None
         try:
@@ -332,13 +376,28 @@ class WorkerProcess(asyncio.BufferedProtocol):
         )
         self.kill(_DID_NOT_STOP)
 
-    def _finish_call(self, timings: Timings | None) -> None:
-        self._calls.popleft()
+    def _look_whether_stuck(self, call: Call, reason: str) -> None:
+        """One of several calls has not ended though its time is up."""
+        if call not in self._calls or self._return_code is not None:
+            return
+        logs.error(
+            f"run() did not stop when it was interrupted ({reason}); its process {self.pid} is "
+            "being replaced, and ends with the last of its other calls.",
+            call.request.request_id,
+        )
+        self._supervisor.process_stuck(self)
+
+    def _finish_call(self, call: Call, timings: Timings | None) -> None:
+        if self._calls[0] is call:
+            self._calls.popleft()
+        else:
+            self._calls.remove(call)
         self._has_finished = True
         self.finished += 1
         if self._loop is not None:
             now_s = self._loop.time()
-            self._service.took(now_s - self.computing_since)
+            began_s = self.computing_since if self.slots == 1 else call.begun_s
+            self._service.took(now_s - began_s)
             self.computing_since = now_s
         if self._claims is not None and timings is not None:
             self._claims.took(timings.parse_s + timings.run_s + timings.encode_s)
@@ -350,7 +409,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
 
     def request_id(self) -> str:
         """The id of the request it is computing, for the log."""
-        return self._calls[0].request.request_id if self._calls else ""
+        if not self._calls or (len(self._calls) > 1 and not self.computes_one):
+            return ""
+        return self._calls[0].request.request_id
 
     def _request_id_of(self, call_id: int) -> str:
         for call in self._calls:
@@ -425,6 +486,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
                 self._claims.skipped()
                 self._has_finished = True
         elif isinstance(header, Ready):
+            self.slots, self.batch_size = max(1, header.slots), max(1, header.batch_size)
+            self.batch_wait_s = header.batch_wait_s
             if self._child is not None:
                 self._child.started(header.pid)
             self._supervisor.process_ready(self, bytes(body))
@@ -435,7 +498,11 @@ class WorkerProcess(asyncio.BufferedProtocol):
     def _current(self, call_id: int) -> Call | None:
         """The call it computes, if that is the one it speaks of."""
         call = self.call
-        return call if call is not None and call.id == call_id else None
+        if call is None or call.id == call_id:
+            return call
+        if self.slots > 1:
+            return next((call for call in self._calls if call.id == call_id), None)
+        return None
 
     def _take_answer(self, answer: Answer, body: Buffer) -> None:
         call = self._current(answer.call_id)
@@ -444,7 +511,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._finish_output(has_more=answer.has_output)
         call.set_queue_time(answer.timings)
         call.answer(Response(answer.status, answer.headers, body, answer.timings, answer.reason))
-        self._finish_call(answer.timings)
+        self._finish_call(call, answer.timings)
 
     def _take_failure(self, failure: Failure, report: Buffer) -> None:
         call = self._current(failure.call_id)
@@ -452,7 +519,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
             return
         self._finish_output(has_more=failure.has_output)
         call.fail_with(failure.kind, failure.message, failure.location, report)
-        self._finish_call(None)
+        self._finish_call(call, None)
 
     def _take_stream_end(self, end: StreamEnd) -> None:
         call = self._current(end.call_id)
@@ -461,7 +528,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._finish_output(has_more=end.has_output)
         if call.stream is not None:
             call.stream.end(complete=end.complete)
-        self._finish_call(None)
+        self._finish_call(call, None)
 
     def _finish_output(self, *, has_more: bool) -> None:
         """A call is over: what it wrote is complete, the line it did not end as well."""

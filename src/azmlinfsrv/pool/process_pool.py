@@ -141,6 +141,7 @@ class ProcessPool:
         self._quarantine = Quarantine()
         self.counts = Counts()
         self._feed_is_due = False
+        self._batch_is_due = False
         self._review_is_due = False
         self._look_is_due = False
         self._cancel_look_is_due = False
@@ -226,8 +227,11 @@ class ProcessPool:
         )
         if self._policy.max_concurrency and self._in_flight() >= self._policy.max_concurrency:
             self._refuse(f"{self._policy.max_concurrency} calls are being scored or wait already.")
-        if self._idle:
-            self._idle.pop().dispatch([call])
+        process = self._idle_process()
+        if process is not None:
+            process.dispatch([call])
+            if not process.is_idle:
+                self._idle.remove(process)
         elif len(self._waiting) < self._policy.queue_size or self._has_made_room(now_s):
             self._waiting.append(call)
             if not self._feed_is_due:
@@ -252,6 +256,17 @@ class ProcessPool:
             logs.note("The caller had left before run() was done.", request.request_id)
         return response
 
+    def _idle_process(self) -> WorkerProcess | None:
+        """Where a call is begun at once; batches go by way of the queue."""
+        if not self._idle:
+            return None
+        process = self._idle[-1]
+        if process.batch_size > 1:
+            return None
+        if process.slots > 1 and len(self._idle) > 1:
+            return min(self._idle, key=lambda one: len(one.calls))
+        return process
+
     def _in_flight(self) -> int:
         return len(self._waiting) + sum(len(process.calls) for process in self.fleet.processes)
 
@@ -261,7 +276,8 @@ class ProcessPool:
 
     def _retry_after(self) -> tuple[bytes, bytes]:
         """What a client is told to wait: until what waits now is computed."""
-        return retry_after(self._service.wait_s(len(self._waiting), self.fleet.worker_count))
+        slots = self.fleet.worker_count * self.fleet.slots
+        return retry_after(self._service.wait_s(len(self._waiting), slots))
 
     async def facts(self, limit_s: float) -> ScriptFacts:
         """See `Pool.facts`."""
@@ -308,7 +324,7 @@ class ProcessPool:
     def _expire(self, call: Call) -> None:
         limit_ms = f"{call.limit_s * 1000:.15g}"
         process = call.process
-        if process is None or process.call is not call:
+        if process is None or not process.is_computing(call):
             self.counts.expired_waiting += 1
             call.fail(
                 Unavailable(
@@ -326,7 +342,7 @@ class ProcessPool:
             loop.call_later(self._policy.grace_s + _REPORT_S, call.fail, late)
         else:
             call.fail(late)
-        process.interrupt("timeout", self._policy.grace_s)
+        process.interrupt(call, "timeout", self._policy.grace_s)
 
     # --- callers that leave -------------------------------------------------------------
 
@@ -354,15 +370,13 @@ class ProcessPool:
         """Interrupt the calls whose callers have left (``--cancel_running``)."""
         self._cancel_look_is_due = False
         for process in self.fleet.processes:
-            call = process.call
-            if call is None:
-                continue
-            self._cancel_look_is_due = True
-            if call.has_left() and (not call.is_over or call.stream is not None):
-                self.counts.cancelled += 1
-                logs.note("The caller has left: run() is interrupted.", call.request.request_id)
-                call.fail(CallerLeft())
-                process.interrupt("cancelled", self._policy.grace_s)
+            for call in process.calls:
+                self._cancel_look_is_due = True
+                if process.is_computing(call) and call.is_awaited and call.has_left():
+                    self.counts.cancelled += 1
+                    logs.note("The caller has left: run() is interrupted.", call.request.request_id)
+                    call.fail(CallerLeft())
+                    process.interrupt(call, "cancelled", self._policy.grace_s)
         if self._cancel_look_is_due:
             asyncio.get_running_loop().call_later(_CANCEL_LOOK_S, self._look_at_running)
 
@@ -394,7 +408,7 @@ class ProcessPool:
     def process_has_room(self, process: WorkerProcess) -> None:
         """Give it the next calls that somebody still waits for."""
         self._feed(process)
-        if process.call is None and process not in self._idle:
+        if process.is_idle and process not in self._idle:
             self._idle.append(process)
         if self._is_stopping and not self._is_busy():
             self._is_drained.set()
@@ -407,9 +421,9 @@ class ProcessPool:
 
     def process_ended(self, process: WorkerProcess) -> None:
         """Answer the call it had."""
-        call = process.call
-        if call is not None:
-            self._suspect(call, process)
+        for call in process.calls:
+            if len(process.calls) == 1:  # of several, which one it was is not known
+                self._suspect(call, process)
             if not call.is_over:
                 self.counts.lost += 1
             ended = ScoringProcessEnded(
@@ -437,8 +451,14 @@ class ProcessPool:
         room = process.room
         if not waiting or room <= 0:
             return
-        most = min(room, -(-len(waiting) // max(1, len(self.fleet.serving))))
         now_s = asyncio.get_running_loop().time()
+        if process.batch_size > 1:
+            if self._waits_for_more(process, now_s):
+                return
+            others = sum(one.is_idle and one.is_ready for one in self.fleet.serving)
+        else:
+            others = len(self.fleet.serving)
+        most = min(room, -(-len(waiting) // max(1, others)))
         calls: list[Call] = []
         while len(calls) < most:
             call = waiting.pop(now_s, self._service.average_s)
@@ -448,7 +468,7 @@ class ProcessPool:
         if not calls:
             return
         process.dispatch(calls)
-        if len(process.calls) > 1 and not self._review_is_due:
+        if len(process.calls) > 1 and process.computes_one and not self._review_is_due:
             self._review_is_due = True
             asyncio.get_running_loop().call_later(_REVIEW_S, self._review)
 
@@ -456,7 +476,22 @@ class ProcessPool:
         self._feed_is_due = False
         for process in self.fleet.serving:
             self._feed(process)
-        self._idle = [process for process in self._idle if process.call is None]
+        self._idle = [process for process in self._idle if process.is_idle]
+
+    def _waits_for_more(self, process: WorkerProcess, now_s: float) -> bool:
+        """Whether a batch is still to be filled; then it is looked at again when it is due."""
+        oldest = next(iter(self._waiting))
+        left_s = oldest.arrived_s + process.batch_wait_s - now_s
+        if left_s <= 0 or len(self._waiting) >= process.batch_size:
+            return False
+        if not self._batch_is_due:
+            self._batch_is_due = True
+            asyncio.get_running_loop().call_later(left_s, self._feed_batch)
+        return True
+
+    def _feed_batch(self) -> None:
+        self._batch_is_due = False
+        self._feed_all()
 
     def _review(self) -> None:
         """Take back what was sent ahead to a process whose call takes unusually long."""
@@ -464,7 +499,7 @@ class ProcessPool:
         slow_since = asyncio.get_running_loop().time() - _REVIEW_S
         is_ahead = False
         for process in self.fleet.serving:
-            if len(process.calls) > 1:
+            if len(process.calls) > 1 and process.computes_one:
                 if process.computing_since < slow_since:
                     self._wait_again(process.take_back())
                 is_ahead = is_ahead or len(process.calls) > 1
@@ -481,7 +516,9 @@ class ProcessPool:
     # --- stopping -----------------------------------------------------------------------
 
     def _is_busy(self) -> bool:
-        return bool(self._waiting) or any(p.call is not None for p in self.fleet.processes)
+        return bool(self._waiting) or any(
+            call.is_awaited for process in self.fleet.processes for call in process.calls
+        )
 
     def _refuse_the_rest(self) -> None:
         error = Unavailable(_STOPPING, headers=(self._retry_after(),))

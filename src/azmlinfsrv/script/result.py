@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import TypeAlias
 
 from azmlinfsrv.errors import EncodingFailed
@@ -83,18 +83,48 @@ def encode_stream(items: Iterator[object], *, nan: NaN = "keep") -> Response:
         first = next(items)
     except StopIteration:
         return _response(_JSON_LINES, b"")
-    if isinstance(first, str):
-        content_type, write = _TEXT, _text_item
-    elif isinstance(first, (bytes, bytearray, memoryview)):
-        content_type, write = _BYTES, _bytes_item
-    else:
-        content_type, write = _JSON_LINES, functools.partial(_json_line, nan)
+    content_type, write = _form_of(first, nan)
     try:
         head = write(first)
     except BaseException:
         _close(items)
         raise
     return _response(content_type, _StreamBody(head, items, write))
+
+
+async def encode_async_stream(
+    items: AsyncGenerator[object, None], *, nan: NaN = "keep"
+) -> Response:
+    """`encode_stream` for an asynchronous generator; the body is one as well, of bytes."""
+    try:
+        first = await items.__anext__()
+    except StopAsyncIteration:
+        return _response(_JSON_LINES, b"")
+    content_type, write = _form_of(first, nan)
+    try:
+        head = write(first)
+    except BaseException:
+        await items.aclose()
+        raise
+
+    async def body() -> AsyncIterator[bytes]:
+        try:
+            yield head
+            async for item in items:
+                yield write(item)
+        finally:
+            await items.aclose()
+
+    return _response(content_type, body())
+
+
+def _form_of(first: object, nan: NaN) -> tuple[bytes, Callable[[object], bytes]]:
+    """The content type of a stream, and how its items are written."""
+    if isinstance(first, str):
+        return _TEXT, _text_item
+    if isinstance(first, (bytes, bytearray, memoryview)):
+        return _BYTES, _bytes_item
+    return _JSON_LINES, functools.partial(_json_line, nan)
 
 
 @functools.cache  # once a process
@@ -107,7 +137,9 @@ def warn_of_nan() -> None:
     )
 
 
-def _response(content_type: bytes, body: bytes | Iterator[bytes]) -> Response:
+def _response(
+    content_type: bytes, body: bytes | Iterator[bytes] | AsyncIterator[bytes]
+) -> Response:
     headers: Headers = [(b"Content-Type", content_type), (b"x-ms-run-function-failed", b"False")]
     return Response(200, headers, body)
 

@@ -368,12 +368,45 @@ class Settings(Struct, frozen=True, kw_only=True):
             env=("AZMLINFSRV_QUEUE_SIZE",),
         ),
     ] = 1000
+    threads: Annotated[
+        int,
+        Meta(ge=1, le=1024),
+        Setting(
+            "Threads in which a worker computes calls at once, for scripts that are safe for it. "
+            "An `async def run` needs none.",
+            SCORING,
+            flag="--threads",
+            env=("AZMLINFSRV_THREADS",),
+        ),
+    ] = 1
+    batch_max_size: Annotated[
+        Annotated[int, Meta(ge=1, le=65_536)] | None,
+        Setting(
+            "Calls that run() is given at once at most, as a list; it returns a list.",
+            SCORING,
+            flag="--batch_max_size",
+            env=("AZMLINFSRV_BATCH_MAX_SIZE",),
+            default_text="as @batch in the script says, else 1",
+        ),
+    ] = None
+    batch_max_wait_ms: Annotated[
+        Annotated[float, Meta(ge=0, le=60_000)] | None,
+        Setting(
+            "Milliseconds an idle worker waits for a batch to fill, from the arrival of the "
+            "oldest call.",
+            SCORING,
+            flag="--batch_max_wait_ms",
+            env=("AZMLINFSRV_BATCH_MAX_WAIT_MS",),
+            default_text="as @batch in the script says, else 0",
+        ),
+    ] = None
     max_concurrency: Annotated[
         int,
         Meta(ge=0, le=1_000_000),
         Setting(
             "Calls that may be in the server at once, waiting and computed together; one more is "
-            "answered 429. 0 is no such limit.",
+            "answered 429. 0 is no such limit. An `async def run` has up to so many at once (100 "
+            "by default).",
             SCORING,
             flag="--max_concurrency",
             env=("AZMLINFSRV_MAX_CONCURRENCY",),

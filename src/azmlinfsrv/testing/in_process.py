@@ -31,8 +31,8 @@ from azmlinfsrv.servers.front_end import build_application
 from azmlinfsrv.settings import environment, read_settings, removed_variables, script_environment
 from azmlinfsrv.testing.answer import Head, IncompleteAnswer
 from azmlinfsrv.testing.request import TestRequest
+from azmlinfsrv.worker.answers import INTERNAL
 from azmlinfsrv.worker.borrowed import Borrowed
-from azmlinfsrv.worker.main import INTERNAL
 from azmlinfsrv.worker.options import WorkerOptions
 from azmlinfsrv.worker.startup import LoadedScript, Unusable, start_script
 

@@ -7,7 +7,7 @@ import select
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from azmlinfsrv.messages import Buffer
 from azmlinfsrv.worker import frames
@@ -83,6 +83,31 @@ class Channel:
         while self._controls and getattr(self._controls[0], "call_id", 0) != call.call_id:
             self._controls.popleft()
         return call, body
+
+    def fileno(self) -> int:
+        """The socket's descriptor, for an event loop."""
+        return self._connection.fileno()
+
+    def next_frame(self) -> tuple[ToWorker, Buffer]:
+        """The next frame, of a call or about one; waits for it.
+
+        Raises:
+            Closed: there will be none.
+        """
+        while not self._calls and not self._controls:
+            self._fill()
+        return self._calls.popleft() if self._calls else (self._controls.popleft(), b"")
+
+    def frames_at_hand(self) -> Iterator[tuple[ToWorker, Buffer]]:
+        """The frames that have arrived, without waiting.
+
+        Raises:
+            Closed: there will be none.
+        """
+        if select.select([self._connection], [], [], 0)[0]:
+            self._fill()
+        while self._calls or self._controls:
+            yield self.next_frame()
 
     def next_control(self, *, wait: bool) -> ToWorker | None:
         """The next frame about the current call; None if there is none and *wait* is False.

@@ -58,6 +58,7 @@ class Score(Struct, tag=2, array_like=True, gc=False):
     """One call; its body is the request's body. The other fields are `Request`'s.
 
     `is_ahead`: it was sent while another was being computed, and must be claimed.
+    `more_in_batch`: so many calls follow that are to be computed together with it.
     """
 
     call_id: int
@@ -72,6 +73,7 @@ class Score(Struct, tag=2, array_like=True, gc=False):
     http_version: str
     request_id: str
     client_request_id: str
+    more_in_batch: int = 0
 
 
 class Interrupt(Struct, tag=3, array_like=True):
@@ -100,10 +102,15 @@ class Cancel(Struct, tag=5, array_like=True):
 class Ready(Struct, tag=1, array_like=True):
     """``init()`` has returned. The body is a msgpack map of the script's facts.
 
-    `pid` is the process's own: of a fork the front end does not know it otherwise.
+    `pid` is the process's own: of a fork the front end does not know it otherwise. `slots`
+    is how many calls it computes at once; `batch_size` and `batch_wait_s` are how calls
+    are put together for one of them (`azmlinfsrv.script.batching`).
     """
 
     pid: int
+    slots: int = 1
+    batch_size: int = 1
+    batch_wait_s: float = 0.0
 
 
 class StartFailed(Struct, tag=2, array_like=True):

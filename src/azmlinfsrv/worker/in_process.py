@@ -46,7 +46,7 @@ class InProcessWorker(Worker):
             logging.getLogger("azmlinfsrv").info("Loaded logging config from %s", path)
         else:
             is_json = options.log_format == "json"
-            frames = FrameHandler(self._channel, lambda: self._call_id, with_extra=is_json)
+            frames = FrameHandler(self._channel, self._current_call, with_extra=is_json)
             ours = logging.getLogger("azmlinfsrv")
             handler = _ScriptsOwn(frames, ours.handlers[0])
             ours.handlers = [handler]

@@ -13,8 +13,10 @@ end kills the process then, after a grace.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import traceback
+from collections.abc import Iterator
 from types import FrameType
 
 from azmlinfsrv.errors import Interruption
@@ -56,6 +58,15 @@ class Interrupts:
         """User code has ended; from here a late signal does nothing."""
         self._running = 0
 
+    @contextlib.contextmanager
+    def user_code(self, call_id: int) -> Iterator[None]:
+        """User code of this call runs here."""
+        self.enter(call_id)
+        try:
+            yield
+        finally:
+            self.leave()
+
     def _ring(self, _signum: int, frame: FrameType | None) -> None:
         self._has_rung = True
         if not self._running or self._is_looking:
@@ -82,7 +93,7 @@ class Interrupts:
                 if isinstance(message, Interrupt | Cancel) and message.call_id == call_id:
                     self._running = 0
                     reason = message.reason if isinstance(message, Interrupt) else "cancelled"
-                    raise Interruption(reason, _stack_of(frame))
+                    raise Interruption(reason, stack_of(frame))
                 if isinstance(message, Credit) and message.call_id == call_id:
                     self.credit_bytes += message.body_bytes
         except Closed:
@@ -91,7 +102,7 @@ class Interrupts:
             raise Interruption("cancelled") from None
 
 
-def _stack_of(frame: FrameType | None) -> str:
+def stack_of(frame: FrameType | None) -> str:
     """Where the script is, without the frames of the server that called it."""
     stack = traceback.extract_stack(frame)
     ours = [index for index, entry in enumerate(stack) if entry.filename == _CALLER]

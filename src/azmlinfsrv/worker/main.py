@@ -1,4 +1,7 @@
-"""A scoring process: the script in the main thread, one call after another.
+"""A scoring process: the script in the main thread, one call, or one batch, after another.
+
+With ``--threads`` or an ``async def run`` calls are computed side by side, in `threads` and
+`async_calls`; what is sent for a call is in `answers`.
 
 Started by the front end with its socket as standard input. Theory of the file: the main
 thread alternates between waiting for a frame and running user code; only user code can
@@ -13,33 +16,34 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
 import msgspec
 
-from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed
-from azmlinfsrv.messages import BUFFERS, Buffer, Request, Response
+from azmlinfsrv.messages import BUFFERS, Buffer, Response
 from azmlinfsrv.script.compat import provide_azureml_names
 from azmlinfsrv.script.loader import add_import_paths, script_path
 from azmlinfsrv.script.location import Surroundings
 from azmlinfsrv.script.scorer import ScriptScorer
 from azmlinfsrv.telemetry.document import apply_document, find_document, read_document
+from azmlinfsrv.worker.answers import (
+    CURRENT_CALL,
+    STREAM_WINDOW_BYTES,
+    Answers,
+    request_of,
+)
 from azmlinfsrv.worker.channel import Channel, Closed
 from azmlinfsrv.worker.frames import (
-    Answer,
     Cancel,
     Credit,
-    Failure,
     Formatted,
     Interrupt,
     Ready,
     Score,
     Skipped,
     Start,
-    StreamEnd,
-    StreamItem,
-    StreamStart,
 )
 from azmlinfsrv.worker.interrupts import Interrupts
 from azmlinfsrv.worker.memory import limit_memory
@@ -49,7 +53,6 @@ from azmlinfsrv.worker.output import (
     FrameStream,
     Printer,
     configure_logging,
-    has_output,
     keep_server_loggers,
     write_lines_at_once,
 )
@@ -59,11 +62,8 @@ from azmlinfsrv.worker.startup import LoadedScript, Unusable, start_script, unus
 
 START_FAILED = 3  # the exit status; the front end has the report already
 
-# R4.7 row G, to the letter.
-INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
-
-# Bytes of a stream under way to a client that has not taken them yet.
-STREAM_WINDOW_BYTES = 256 * 1024
+# Calls of an ``async def run`` at once, unless ``--max_concurrency`` says otherwise.
+DEFAULT_CONCURRENCY = 100
 
 _log = logging.getLogger("azmlinfsrv")
 _script_log = logging.getLogger("azmlinfsrv.user_script")
@@ -112,7 +112,7 @@ class Worker:
             source_dir=options.source_dir,
             model_dir=options.model_dir,
         )
-        self._reporter = Reporter(options, self._where)
+        self._answers = Answers(channel, self._printer, Reporter(options, self._where))
 
     def load(self, start: Start) -> LoadedScript:
         """Import the script and call ``init()``; once in the life of a process.
@@ -138,15 +138,41 @@ class Worker:
         Raises:
             Closed: the front end has closed the socket; there is no other end.
         """
-        scorer = loaded.scorer
+        scorer, batch = loaded.scorer, loaded.batch
         self._limit_memory()  # anew: what init() has mapped is known now
-        self._channel.send(Ready(os.getpid()), loaded.facts)
+        slots = self._slots(loaded)
+        ready = Ready(os.getpid(), slots, batch.max_size, batch.max_wait_s)
+        self._channel.send(ready, loaded.facts)
+        if slots > 1:
+            self._serve_several(scorer, slots)
         while True:
             call, body = self._channel.next_call()
             if call.is_ahead and not self._channel.claim():
                 self._channel.send(Skipped(call.call_id))
                 continue
-            self._answer(scorer, call, body)
+            if batch.max_size > 1:
+                more = [self._channel.next_call() for _ in range(call.more_in_batch)]
+                self._answer_batch(scorer, [(call, body), *more])
+            else:
+                self._answer(scorer, call, body)
+
+    def _slots(self, loaded: LoadedScript) -> int:
+        """How many calls are computed at once."""
+        if loaded.batch.max_size > 1:
+            return 1
+        if loaded.scorer.is_concurrent:
+            return self._options.max_concurrency or DEFAULT_CONCURRENCY
+        return self._options.threads
+
+    def _serve_several(self, scorer: ScriptScorer, slots: int) -> NoReturn:
+        # 15 ms that a script which computes one call at a time does not need.
+        if scorer.is_concurrent:
+            from azmlinfsrv.worker.async_calls import AsyncCalls
+
+            AsyncCalls(self._channel, self._answers, scorer).serve(scorer.event_loop())
+        from azmlinfsrv.worker.threads import ThreadedCalls
+
+        ThreadedCalls(self._channel, self._answers, scorer, slots).serve()
 
     # --- start --------------------------------------------------------------------------
 
@@ -176,7 +202,7 @@ class Worker:
         """Logging as the settings and a ``logging.json`` say, and the first records (R6.5)."""
         options = self._options
         is_json = options.log_format == "json"
-        handler = FrameHandler(self._channel, lambda: self._call_id, with_extra=is_json)
+        handler = FrameHandler(self._channel, self._current_call, with_extra=is_json)
         configure_logging(handler, options.log_level)
         path = find_document(options.app_root, self._where.script)
         if path:
@@ -195,6 +221,9 @@ class Worker:
             # Without telemetry nothing else needs it: no word if it is not set (D31).
             _trace_log.warning("Model directory is not set or does not exist: %s", model_dir)
 
+    def _current_call(self) -> int:
+        return self._call_id or CURRENT_CALL.get()
+
     def _say(self, line: str) -> None:
         """Write a line without a prefix, as R6.4 and R8.1 have it; in JSON a record."""
         if self._options.log_format == "json":
@@ -205,126 +234,68 @@ class Worker:
     # --- calls --------------------------------------------------------------------------
 
     def _answer(self, scorer: ScriptScorer, call: Score, body: Buffer) -> None:
-        self._call_id = call.call_id
+        self._call_id = call_id = call.call_id
         try:
-            response = self._score(scorer, call, body)
+            self._interrupts.enter(call_id)
+            try:
+                response = scorer.score(request_of(call, body))
+            finally:
+                self._interrupts.leave()
             if isinstance(response.body, BUFFERS):
-                self._send_whole(response, response.body)
+                self._answers.whole(call_id, response, response.body)
             else:
-                self._send_stream(response, response.body)  # type: ignore[arg-type]  # a plain iterator on this side
-        except Interruption as interruption:
-            report = self._reporter.interruption(interruption, body)
-            self._fail(ScoringFailed(f"interrupted: {interruption.reason}"), report)
-        except RequestError as error:
-            self._fail(error, self._reporter.failure(error, call, body))
-        except Closed:
-            raise
-        except BaseException as error:  # noqa: BLE001  # ours, not the script's: never lose a call
-            self._reporter.exception(error)
-            self._fail(ScoringFailed(INTERNAL))
+                self._answers.stream(
+                    call_id,
+                    response,
+                    response.body,  # type: ignore[arg-type]  # a plain iterator on this side
+                    _StreamWindow(self._channel, self._interrupts, call_id),
+                    partial(self._interrupts.user_code, call_id),
+                )
+        except BaseException as error:  # noqa: BLE001  # theirs, or `Closed`
+            self._answers.failed(call, body, error)
         finally:
             self._call_id = 0
 
-    def _score(self, scorer: ScriptScorer, call: Score, body: Buffer) -> Response:
-        request = Request(
-            call.method,
-            call.path,
-            call.query,
-            call.headers,
-            body,
-            call.scheme,
-            call.client,
-            call.server,
-            call.http_version,
-            call.request_id,
-            call.client_request_id,
-        )
-        self._interrupts.enter(call.call_id)
+    def _answer_batch(self, scorer: ScriptScorer, calls: list[tuple[Score, Buffer]]) -> None:
+        """Answer several calls with one call of ``run()``."""
+        self._call_id = first_id = calls[0][0].call_id
+        outcomes: Sequence[Response | BaseException]
         try:
-            return scorer.score(request)
-        finally:
-            self._interrupts.leave()
+            with self._interrupts.user_code(first_id):
+                outcomes = scorer.score_many([request_of(call, body) for call, body in calls])
+        except BaseException as error:  # noqa: BLE001  # theirs, or `Closed`
+            outcomes = [error] * len(calls)
+        told: set[int] = set()
+        for (call, body), outcome in zip(calls, outcomes, strict=True):
+            self._call_id = call.call_id
+            if isinstance(outcome, BaseException):
+                # What fails all of them is reported once.
+                self._answers.failed(call, body, outcome, is_told=id(outcome) in told)
+                told.add(id(outcome))
+            else:
+                self._answers.whole(call.call_id, outcome, outcome.body)  # type: ignore[arg-type]  # no streams
+        self._call_id = 0
 
-    def _send_whole(self, response: Response, body: Buffer) -> None:
-        self._printer.finish_line()
-        self._channel.send(
-            Answer(
-                self._call_id,
-                response.status,
-                response.headers,
-                response.reason,
-                response.timings,
-                has_output(),
-            ),
-            body,
-        )
 
-    def _fail(self, error: RequestError, report: bytes = b"") -> None:
-        self._printer.finish_line()
-        self._channel.send(
-            Failure(
-                self._call_id, type(error).__name__, error.message, error.location, has_output()
-            ),
-            report,
-        )
+class _StreamWindow:
+    """How far the one stream there is may be ahead of its client (`answers.Window`)."""
 
-    # --- streams ------------------------------------------------------------------------
+    def __init__(self, channel: Channel, interrupts: Interrupts, call_id: int) -> None:
+        self._channel = channel
+        self._interrupts = interrupts
+        self._call_id = call_id
+        self._ahead = 0
+        interrupts.credit_bytes = 0
 
-    def _send_stream(self, response: Response, items: Iterator[bytes]) -> None:
-        """Send items as they are produced, no further ahead than the client reads."""
-        call_id = self._call_id
-        self._channel.send(
-            StreamStart(
-                call_id, response.status, response.headers, response.reason, response.timings
-            )
-        )
-        complete = False
-        try:
-            complete = self._send_items(call_id, items)
-        except Interruption as interruption:
-            self._reporter.interruption(interruption, b"")
-        except Closed:
-            raise
-        except BaseException as error:  # noqa: BLE001  # their generator: anything can come out
-            self._reporter.exception(error)
-        finally:
-            self._close_items(call_id, items)
-        self._printer.finish_line()
-        self._channel.send(StreamEnd(call_id, complete, has_output()))
-
-    def _send_items(self, call_id: int, items: Iterator[bytes]) -> bool:
-        ahead = 0  # bytes sent that the client has not taken
+    def sent(self, count: int) -> bool:
+        """So many bytes were sent; waits while they are too many. False: it shall end."""
+        self._ahead += count - self._interrupts.credit_bytes
         self._interrupts.credit_bytes = 0
         while True:
-            self._interrupts.enter(call_id)
-            try:
-                item = next(items, None)
-            finally:
-                self._interrupts.leave()
-            if item is None:
+            found = self._channel.next_control(wait=self._ahead >= STREAM_WINDOW_BYTES)
+            if found is None:
                 return True
-            if not item:
-                continue
-            self._channel.send(StreamItem(call_id), item)
-            ahead += len(item) - self._interrupts.credit_bytes
-            self._interrupts.credit_bytes = 0
-            while True:
-                found = self._channel.next_control(wait=ahead >= STREAM_WINDOW_BYTES)
-                if found is None:
-                    break
-                if isinstance(found, Cancel | Interrupt) and found.call_id == call_id:
-                    return False
-                if isinstance(found, Credit) and found.call_id == call_id:
-                    ahead -= found.body_bytes
-
-    def _close_items(self, call_id: int, items: Iterator[bytes]) -> None:
-        close = getattr(items, "close", None)
-        if close is None:
-            return
-        self._interrupts.enter(call_id)
-        try:
-            close()
-        except BaseException as error:  # noqa: BLE001  # their `finally:` block
-            self._reporter.exception(error)
-        finally:
-            self._interrupts.leave()
+            if isinstance(found, Cancel | Interrupt) and found.call_id == self._call_id:
+                return False
+            if isinstance(found, Credit) and found.call_id == self._call_id:
+                self._ahead -= found.body_bytes

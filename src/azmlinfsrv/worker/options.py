@@ -29,6 +29,10 @@ class WorkerOptions(Struct, frozen=True):
     cors_origins: str
     debug_port: int
     memory_bytes: int
+    threads: int
+    max_concurrency: int
+    batch_max_size: int
+    batch_max_wait_s: float | None
     parent_pid: int
     dev: bool = False
     has_colour: bool = False
@@ -55,6 +59,12 @@ class WorkerOptions(Struct, frozen=True):
             scoring_timeout_ms=0 if settings.debug_port else settings.scoring_timeout_ms,
             cors_origins=settings.cors_origins or "",
             debug_port=settings.debug_port or 0,
+            threads=settings.threads,
+            max_concurrency=settings.max_concurrency,
+            batch_max_size=settings.batch_max_size or 0,
+            batch_max_wait_s=None
+            if settings.batch_max_wait_ms is None
+            else settings.batch_max_wait_ms / 1000,
             memory_bytes=0 if settings.in_process else settings.worker_memory_limit,
             parent_pid=parent_pid,
             dev=settings.dev,

@@ -12,6 +12,7 @@ from msgspec import Struct
 from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.messages import Buffer
 from azmlinfsrv.script import contract as contracts
+from azmlinfsrv.script.batching import BatchPolicy, policy_of
 from azmlinfsrv.script.facts import ScriptFacts
 from azmlinfsrv.script.loader import load_script
 from azmlinfsrv.script.location import Surroundings
@@ -54,10 +55,12 @@ class LoadedScript(Struct, frozen=True):
     Attributes:
         scorer: Answers calls with it.
         facts: What the front end is told of it (`ScriptFacts`), msgpack.
+        batch: How its calls are put together.
     """
 
     scorer: ScriptScorer
     facts: bytes
+    batch: BatchPolicy = BatchPolicy()
 
 
 def start_script(
@@ -77,7 +80,10 @@ def start_script(
         _script_log.info("%s", contract.description)
         for warning in contract.schema.warnings if contract.schema is not None else ():
             _script_log.warning("%s", warning)
-        scorer = ScriptScorer(script, contract, where, options.nan)
+        batch = policy_of(
+            script.run, contract.mode, options.batch_max_size, options.batch_max_wait_s
+        )
+        scorer = ScriptScorer(script, contract, where, options.nan, batch)
     except ScriptError as error:
         raise _unusable(str(error), error, where, options) from error
     _script_log.info("Invoking user's init function")
@@ -103,7 +109,7 @@ def start_script(
         raise _unusable(str(error), error, where, options) from error
     _log.info("Scoring timeout is set to %d", options.scoring_timeout_ms)
     facts = ScriptFacts(is_raw=contract.mode == "raw", documents=documents)
-    return LoadedScript(scorer, msgspec.msgpack.encode(facts))
+    return LoadedScript(scorer, msgspec.msgpack.encode(facts), batch)
 
 
 def unusable_document(path: str) -> Unusable:

@@ -145,7 +145,7 @@ async def _whole(response: Response) -> bytes:
 def _write(outcome: Outcome, out: TextIO) -> None:
     body = outcome.body
     if outcome.is_failed and outcome.response.timings is None:
-        body = msgspec.json.format(body, indent=2)  # the report, to be read
+        body = msgspec.json.format(body, indent=2) + b"\n"  # the report, to be read
     binary: BinaryIO | Any = getattr(out, "buffer", None)
     if binary is None:  # a stand-in of a test's or a notebook's
         out.write(body.decode("utf-8", "replace"))

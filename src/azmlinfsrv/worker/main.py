@@ -208,6 +208,8 @@ class Worker:
         self._call_id = call.call_id
         try:
             response = self._score(scorer, call, body)
+            if self._options.dev:
+                self._reporter.answer(response)
             if isinstance(response.body, BUFFERS):
                 self._send_whole(response, response.body)
             else:

@@ -95,6 +95,23 @@ def test_template_works_as_it_is_written(tmp_path: Path, template: str) -> None:
             assert " passed" in done.stdout
 
 
+@pytest.mark.parametrize("template", HERE)
+def test_template_passes_check_as_it_is_written(tmp_path: Path, template: str) -> None:
+    init(tmp_path, "--template", template)
+    trained = TEMPLATES[template].is_trained
+    if trained:
+        run_there("python train.py", tmp_path)
+    model = " --model_dir model" if trained else ""
+
+    done = run_there(
+        f"azmlinfsrv check --entry_script score.py{model} --quick --skip budgets --skip lifecycle",
+        tmp_path,
+    )
+
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert "score.py: good" in done.stdout
+
+
 def test_every_template_is_tried() -> None:
     assert set(ANSWERS) == set(TEMPLATES)
 

@@ -58,9 +58,7 @@ def invoke(loaded: Loaded, request: Request, repeat: int) -> int:
     JSON. Times, memory and the log go to standard error.
     """
     # One process, and never the one at hand: it may crash. Keys are for strangers.
-    settings = replace(
-        loaded.settings, dev=True, worker_count=1, in_process=False, auth_keys=None
-    )
+    settings = replace(loaded.settings, dev=True, worker_count=1, in_process=False, auth_keys=None)
     out, talk = sys.stdout, sys.stderr
     formatter = formatter_for(settings.log_format)
 

@@ -36,7 +36,9 @@ ALLOWED = {
     ("azmlinfsrv/script/loader.py", "exec_module"): "the user's script is what we are asked to run",
 }
 
-PLACES = sorted(SOURCE.rglob("*.py"))
+# What `azmlinfsrv init` writes is data here: it runs where its user runs it.
+TEMPLATES = SOURCE / "azmlinfsrv" / "templates"
+PLACES = sorted(path for path in SOURCE.rglob("*.py") if TEMPLATES not in path.parents)
 
 
 def _name(node: ast.expr) -> str:

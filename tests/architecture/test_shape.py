@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 
 SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "azmlinfsrv"
+TEMPLATES = PACKAGE / "templates"
 COMPAT = "azureml_inference_server_http"
 
 # Left to right: nothing imports to its right.
@@ -41,6 +42,8 @@ def modules() -> dict[str, Path]:
     """Every module of both packages, by its dotted name."""
     found = {}
     for path in sorted(SOURCE.rglob("*.py")):
+        if TEMPLATES in path.parents:
+            continue  # data: scripts for others, which nothing of ours imports
         parts = path.relative_to(SOURCE).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

@@ -8,9 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from azmlinfsrv.errors import ScriptError
+from azmlinfsrv.errors import (
+    BadInput,
+    EncodingFailed,
+    Interruption,
+    ScriptError,
+    UnsupportedMediaType,
+)
 from azmlinfsrv.script.case import Case
 from azmlinfsrv.script.hints import HINTS, find_hint
+from azmlinfsrv.script.json_text import NOT_JSON
 from azmlinfsrv.script.location import find_spot
 from azmlinfsrv.script.report import Surroundings, describe
 from tests.script.conftest import BROKEN, Fail
@@ -114,6 +121,9 @@ RAISING = [
     ("dumps_array.py", "", ":10 in run", "not-serialisable", ".tolist()"),
     ("dumps_date.py", "", ":9 in run", "not-serialisable", ".isoformat()"),
     ("bytes_and_str.py", "", ":6 in run", "bytes-not-str", ".decode()"),
+    ("object_array.py", "", ":9 in run", "object-array", "dtype=float"),
+    ("lightgbm_dtypes.py", "", ":6 in run", "object-array", "frame.astype(float)"),
+    ("unknown_key.py", '{"unit": "yard"}', ":10 in run", "missing-key", "look at what unit is"),
     ("base64_prefix.py", "", ":8 in run", "base64", "data:image/png;base64,"),
 ]
 
@@ -268,6 +278,58 @@ def test_hint_never_writes_out_what_the_caller_sent(fail: Fail) -> None:
 
     assert "4711" not in report.hint
     assert "patient" not in report.hint
+
+
+# Failures of the server's own telling, of which a script alone knows nothing.
+REQUESTS = [
+    ("too_slow.py", Interruption("timeout"), "time-limit", "--scoring_timeout_ms"),
+    ("returns_object.py", EncodingFailed(f"{NOT_JSON}: x"), "result-not-json", "into a dict"),
+    ("declared.py", UnsupportedMediaType("m"), "content-type", "-H 'Content-Type: applic"),
+    ("declared.py", BadInput("m"), "bad-input", 'send the JSON object {"rows": ...}'),
+    ("not_parsed.py", BadInput("m"), "bad-input", "decorate run() with @rawhttp"),
+]
+
+
+@pytest.mark.parametrize(("script", "error", "name", "words"), REQUESTS)
+def test_call_without_an_exception_of_the_scripts_is_explained(
+    script: str, error: BaseException, name: str, words: str
+) -> None:
+    where = Surroundings(script=str(BROKEN / script))
+
+    assert _hint_name(error, where) == name
+    assert words in describe(error, "It failed", where).hint
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (Interruption("cancelled"), "nobody ran out of time"),
+        (EncodingFailed("run() returned a response with status 999."), "it is no value"),
+    ],
+)
+def test_hint_is_for_its_own_mistake_only(error: BaseException, why: str) -> None:
+    where = Surroundings(script=str(BROKEN / "too_slow.py"))
+
+    assert _hint_name(error, where) == "", why
+
+
+# What the tables do not say: hints with a test of their own.
+ELSEWHERE = {
+    "shadowing-file": "test_file_that_hides_a_library_is_named",
+    "data-collector": "test_failing_data_collector_points_at_its_variables",
+    "folder-as-file": "test_folder_opened_as_a_file_lists_its_files",
+    "not-awaited": "test_coroutine_that_is_not_awaited_is_explained",
+    "event-loop-running": "test_coroutine_that_is_not_awaited_is_explained",
+}
+
+
+def test_every_hint_has_a_broken_script() -> None:
+    tried = {name for row in RAISING for name in row[3].split("|")}
+    tried |= {row[2] for row in REFUSED} | {row[2] for row in REQUESTS} | set(ELSEWHERE)
+
+    assert all(test in globals() for test in ELSEWHERE.values())
+    assert tried == {hint.name for hint in HINTS}
+    assert len(tried) >= 30
 
 
 def test_names_of_hints_are_unique() -> None:

@@ -122,6 +122,12 @@ def test_repeated_calls_have_a_median(tmp_path: Path) -> None:
     assert re.search(r"^median +\d+\.\d{3} ms  of 19 more, \d", done.stderr.decode(), re.MULTILINE)
 
 
+def test_keys_of_the_server_are_not_asked_for(tmp_path: Path) -> None:
+    done = invoke(tmp_path, ECHO, "--data", "{}", AZMLINFSRV_AUTH_KEYS="k" * 32)
+
+    assert (done.returncode, done.stdout) == (0, b"{}")
+
+
 def test_one_failure_of_many_calls_is_a_failure(tmp_path: Path) -> None:
     done = invoke(tmp_path, ECHO, "--data", '{"do": "once"}', "--repeat", "3")
 

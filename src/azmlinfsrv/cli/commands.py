@@ -16,6 +16,7 @@ import click
 from azmlinfsrv import __version__
 from azmlinfsrv.cli.check import check
 from azmlinfsrv.cli.compare import compare
+from azmlinfsrv.cli.init import init
 from azmlinfsrv.cli.load import load
 from azmlinfsrv.cli.options import (
     SettingsCommand,
@@ -142,7 +143,7 @@ def invoke(
     return invoke_script(loaded, request, repeat)
 
 
-for _command in (check, load, replay, compare):
+for _command in (check, init, load, replay, compare):
     azmlinfsrv.add_command(_command)
 
 

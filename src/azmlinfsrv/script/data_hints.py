@@ -164,6 +164,15 @@ def missing_key(case: Case) -> str:
                 f"{name.id} has no {key}. If it comes from the caller, use "
                 f"{name.id}.get({key}), or answer with AMLResponse(..., 400) that names it."
             )
+    for node in ast.walk(case.statement):
+        if not isinstance(node, ast.Subscript) or isinstance(node.slice, ast.Constant):
+            continue
+        if isinstance(case.value_of(node.value), dict) and case.function not in ("init", ""):
+            holder = ast.unparse(node.value)
+            return (
+                f"{holder} has no such key: look at what {ast.unparse(node.slice)} is. If it comes "
+                f"from the caller, answer with AMLResponse(..., 400) when it is not in {holder}."
+            )
     return ""
 
 

@@ -15,12 +15,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from azmlinfsrv.errors import ScriptError
+from azmlinfsrv.errors import (
+    BadInput,
+    EncodingFailed,
+    Interruption,
+    ScriptError,
+    UnsupportedMediaType,
+)
 from azmlinfsrv.script import (
     data_hints,
     file_hints,
     import_hints,
     library_hints,
+    request_hints,
     structure_hints,
 )
 from azmlinfsrv.script.case import Case
@@ -44,6 +51,11 @@ class Hint(NamedTuple):
 
 # From the particular to the general.
 HINTS: tuple[Hint, ...] = (
+    # Calls that end without an exception of the script's
+    Hint("time-limit", (Interruption,), request_hints.time_limit),
+    Hint("result-not-json", (EncodingFailed,), request_hints.result_not_json),
+    Hint("content-type", (UnsupportedMediaType,), request_hints.content_type),
+    Hint("bad-input", (BadInput,), request_hints.body_of_bad_input),
     # The script as a whole
     Hint("notebook-as-script", (ScriptError, SyntaxError, NameError), structure_hints.notebook),
     Hint("script-not-found", (ScriptError,), structure_hints.script_not_found),
@@ -106,6 +118,7 @@ HINTS: tuple[Hint, ...] = (
     Hint("one-row", (ValueError,), library_hints.one_row),
     Hint("array-shapes", (ValueError,), library_hints.array_shapes),
     Hint("ragged-rows", (ValueError,), library_hints.ragged_rows),
+    Hint("object-array", (TypeError, ValueError), library_hints.object_array),
     Hint("not-numbers", (ValueError, TypeError), library_hints.not_numbers),
     Hint("missing-column", (KeyError,), library_hints.missing_column),
     Hint("event-loop-running", (RuntimeError,), library_hints.event_loop_running),

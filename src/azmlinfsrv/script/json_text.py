@@ -319,6 +319,7 @@ class _Plainer:
         raise _failure(what, self._path, hint) from cause
 
 
+NOT_JSON = "run() returned a value that cannot be written as JSON"
 _HINT = (
     "Return numbers, strings, lists, dicts, NumPy or pandas objects, dates, dataclasses or models."
 )
@@ -326,9 +327,7 @@ _HINT = (
 
 def _failure(what: str, path: list[object], hint: str = "") -> EncodingFailed:
     place = f" at {_place(path)}" if path else ""
-    return EncodingFailed(
-        f"run() returned a value that cannot be written as JSON: {what}{place}. {hint or _HINT}"
-    )
+    return EncodingFailed(f"{NOT_JSON}: {what}{place}. {hint or _HINT}")
 
 
 def _place(path: list[object]) -> str:

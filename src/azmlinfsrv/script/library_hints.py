@@ -21,6 +21,15 @@ _FEATURES = re.compile(r"has (\d+) features?, but (\w+) is expecting (\d+) featu
 _SHAPES = re.compile(r"\(\d*(?:,\s?\d*)*\)")
 _DAMAGED = ("UnpicklingError", "BadZipFile", "EOFError", "BadGzipFile", "LZMAError")
 
+# What NumPy, torch, LightGBM and XGBoost say of arrays of objects.
+_OBJECT_ARRAYS = (
+    "numpy.object_",
+    "not supported for the input types",
+    "loop of ufunc does not support argument",
+    "pandas dtypes must be int",
+    "DataFrame.dtypes for data must be int",
+)
+
 
 def unpickle_module(case: Case) -> str:
     if not _is_unpickling(case):
@@ -148,6 +157,16 @@ def cuda(case: Case) -> str:
     if "Expected all tensors to be on the same device" in text:
         return "Model and input are on different devices. Move the input: `x = x.to(device)`."
     return ""
+
+
+def object_array(case: Case) -> str:
+    if not any(it in case.text for it in _OBJECT_ARRAYS):
+        return ""
+    return (
+        "The array has dtype object: its values are not all numbers, or its rows differ in "
+        "length. Print x.dtype, clean the values, and convert them: np.array(rows, dtype=float), "
+        "or frame.astype(float)."
+    )
 
 
 def not_fitted(case: Case) -> str:

@@ -206,6 +206,7 @@ class _Exchange:
 
     disconnected = False
     is_truncated = False
+    is_late = False
 
     def __init__(self, application: AsgiApplication, request: TestRequest) -> None:
         self.head = Head(0, "", [])

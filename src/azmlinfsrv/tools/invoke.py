@@ -57,8 +57,8 @@ def invoke(loaded: Loaded, request: Request, repeat: int) -> int:
     The first answer goes to standard output as it is, or, if the call failed, its report as
     JSON. Times, memory and the log go to standard error.
     """
-    # One process that is not replaced, and never the one at hand: it may crash.
-    settings = replace(loaded.settings, dev=True, worker_count=1, in_process=False)
+    # One process, and never the one at hand: it may crash. Keys are for strangers.
+    settings = replace(loaded.settings, dev=True, worker_count=1, in_process=False, auth_keys=None)
     out, talk = sys.stdout, sys.stderr
     formatter = formatter_for(settings.log_format)
 
@@ -145,7 +145,7 @@ async def _whole(response: Response) -> bytes:
 def _write(outcome: Outcome, out: TextIO) -> None:
     body = outcome.body
     if outcome.is_failed and outcome.response.timings is None:
-        body = msgspec.json.format(body, indent=2)  # the report, to be read
+        body = msgspec.json.format(body, indent=2) + b"\n"  # the report, to be read
     binary: BinaryIO | Any = getattr(out, "buffer", None)
     if binary is None:  # a stand-in of a test's or a notebook's
         out.write(body.decode("utf-8", "replace"))

@@ -60,6 +60,7 @@ class Answers:
 
     def whole(self, call_id: int, response: Response, body: Buffer) -> None:
         """Send a response that is complete."""
+        self._reporter.answer(response)
         self._printer.finish_line()
         self._channel.send(
             Answer(

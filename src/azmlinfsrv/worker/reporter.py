@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed
-from azmlinfsrv.messages import Buffer
+from azmlinfsrv.messages import Buffer, Response
 from azmlinfsrv.script.location import Surroundings, location_of
 from azmlinfsrv.telemetry.formats import escape
 from azmlinfsrv.worker.frames import Score
@@ -44,6 +44,7 @@ class Reporter:
         self._is_json = options.log_format == "json"
         self._has_colour = options.has_colour
         self._where = where
+        self._has_warned = False
         # By type, line, and the hash of the text, which may hold what a caller sent.
         self._known: dict[tuple[type[BaseException], str, int], Report] = {}
 
@@ -69,6 +70,18 @@ class Reporter:
             return b""
         stack = f"run() was interrupted ({interruption.reason}) here:\n{interruption.stack}"
         return self._for_caller(interruption, interruption.arguments, body, stack)
+
+    def answer(self, response: Response) -> None:
+        """Log what is odd about an answer, once; in development mode only."""
+        body = response.body
+        if not self._is_dev or self._has_warned or not isinstance(body, bytes):
+            return
+        from azmlinfsrv.script.request_hints import double_encoded
+
+        hint = double_encoded(body[:16])
+        if hint:
+            self._has_warned = True
+            _log.warning("Hint: %s", hint)
 
     def exception(self, error: BaseException, facts: str = "") -> None:
         """Log an exception out of the script.

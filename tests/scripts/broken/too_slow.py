@@ -1,0 +1,8 @@
+import time
+
+def init():
+    pass
+
+
+def run(data):
+    time.sleep(60)

@@ -64,6 +64,7 @@ VARYING = {
     "transfer-encoding",
     "connection",
     "x-ms-run-fn-exec-ms",
+    "server-timing",
     "x-request-id",
     "x-ms-request-id",
 }
@@ -126,6 +127,18 @@ def test_both_ways_answer_the_same(real: ScoringClient, script: Path, name: str)
 
 def fixed(answer: Answer) -> list[tuple[str, str]]:
     return [(name, value) for name, value in answer.header_list if name.lower() not in VARYING]
+
+
+def test_the_report_of_the_development_mode_is_the_same(tmp_path: Path) -> None:
+    script = write(tmp_path, SCRIPT)
+    headers = {"x-request-id": "same"}
+    with ScoringClient(script, dev=True, server=True) as client:
+        there = client.score("raise", headers=headers)
+    with ScoringClient(script, dev=True, port=client.port) as client:
+        here = client.score("raise", headers=headers)
+
+    assert "ValueError" in here.text
+    assert here.json() == there.json()
 
 
 def test_a_stream_that_breaks_off_is_the_same_error(tmp_path: Path) -> None:

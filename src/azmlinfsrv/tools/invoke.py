@@ -58,7 +58,7 @@ def invoke(loaded: Loaded, request: Request, repeat: int) -> int:
     JSON. Times, memory and the log go to standard error.
     """
     # One process that is not replaced, and never the one at hand: it may crash.
-    settings = replace(loaded.settings, dev=True, worker_count=1, in_process=False)
+    settings = replace(loaded.settings, dev=True, worker_count=1, in_process=False, record_dir=None)
     out, talk = sys.stdout, sys.stderr
     formatter = formatter_for(settings.log_format)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import psutil
@@ -92,6 +94,9 @@ CASES: dict[str, Ask] = {
     "not allowed": lambda client: client.request("PATCH", "/score", "x"),
     "options": lambda client: client.score(method="OPTIONS", headers={"Origin": "http://a.b"}),
     "head": lambda client: client.score(method="HEAD"),
+    "gzip": lambda client: client.score(
+        gzip.compress(Random(1).randbytes(900).hex().encode()), headers={"Content-Encoding": "gzip"}
+    ),
     "too large": lambda client: client.score("x" * 3000),
 }
 SETTINGS: dict[str, Any] = {"cors_origins": "*", "max_body_bytes": 2000, "nan": "null"}

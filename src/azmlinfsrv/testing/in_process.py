@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import msgspec
 from msgspec.structs import replace
 
-from azmlinfsrv.adapters.asgi import CONNECTION, AsgiApplication, Message, Send
+from azmlinfsrv.adapters.asgi import CONNECTION, AsgiApplication, Connection, Message, Send
 from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed, ScriptError
 from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import StreamCut
@@ -209,6 +209,7 @@ class _Exchange:
 
     disconnected = False
     is_truncated = False
+    is_late = False
 
     def __init__(self, application: AsgiApplication, request: TestRequest) -> None:
         self.head = Head(0, "", [])
@@ -217,6 +218,7 @@ class _Exchange:
         self._method = request.method
         self._body: bytes | None = request.body
         self._piece: bytes | None = None
+        connection: Connection = self
         path, _, query = request.target.partition("?")
         scope: Message = {
             "type": "http",
@@ -231,7 +233,7 @@ class _Exchange:
             "client": ("127.0.0.1", 0),
             "server": ("127.0.0.1", request.port),
             "http_version": "1.1",
-            CONNECTION: self,
+            CONNECTION: connection,
         }
         self._coroutine: Coroutine[Any, Any, None] = application(
             scope, self._receive, self._not_used

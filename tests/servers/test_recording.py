@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 from pathlib import Path
@@ -64,6 +65,21 @@ def test_every_server_records(serve: Serve, tmp_path: Path, flags: tuple[str, ..
     assert (failed.response.status, failed.is_failure) == (500, True)
     assert (broken.response.content, broken.response.is_complete) == (b"one ", False)
     assert not any("s3cret" in path.read_text() for path in folder.iterdir())
+
+
+def test_a_compressed_request_is_kept_as_the_script_saw_it(serve: Serve, tmp_path: Path) -> None:
+    server = serve(SCRIPT, "--record", str(tmp_path / "kept"), "--record_sample_rate", "1")
+    plain = b'{"api-key": "s3cret", "data": [1, 2' + b", 0" * 5000 + b"]}"
+    coded = {"Content-Encoding": "gzip"}
+
+    assert server.score(gzip.compress(plain), coded).body == b'{"sum": 3}'
+    assert server.score(b"not gzip", coded).status == 400
+
+    fine, broken = recorded(tmp_path / "kept", 2)
+    assert fine.request.header("content-encoding") == ""
+    assert json.loads(fine.request.content)["data"][:2] == [1, 2]
+    assert fine.redacted == ["request.body.api-key"]
+    assert (broken.request.content, broken.request.cut) == (b"", "redaction")
 
 
 def test_successes_are_not_kept_at_rate_0(serve: Serve, tmp_path: Path) -> None:

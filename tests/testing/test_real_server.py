@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import psutil
@@ -64,6 +66,7 @@ VARYING = {
     "transfer-encoding",
     "connection",
     "x-ms-run-fn-exec-ms",
+    "server-timing",
     "x-request-id",
     "x-ms-request-id",
 }
@@ -91,6 +94,9 @@ CASES: dict[str, Ask] = {
     "not allowed": lambda client: client.request("PATCH", "/score", "x"),
     "options": lambda client: client.score(method="OPTIONS", headers={"Origin": "http://a.b"}),
     "head": lambda client: client.score(method="HEAD"),
+    "gzip": lambda client: client.score(
+        gzip.compress(Random(1).randbytes(900).hex().encode()), headers={"Content-Encoding": "gzip"}
+    ),
     "too large": lambda client: client.score("x" * 3000),
 }
 SETTINGS: dict[str, Any] = {"cors_origins": "*", "max_body_bytes": 2000, "nan": "null"}
@@ -126,6 +132,18 @@ def test_both_ways_answer_the_same(real: ScoringClient, script: Path, name: str)
 
 def fixed(answer: Answer) -> list[tuple[str, str]]:
     return [(name, value) for name, value in answer.header_list if name.lower() not in VARYING]
+
+
+def test_the_report_of_the_development_mode_is_the_same(tmp_path: Path) -> None:
+    script = write(tmp_path, SCRIPT)
+    headers = {"x-request-id": "same"}
+    with ScoringClient(script, dev=True, server=True) as client:
+        there = client.score("raise", headers=headers)
+    with ScoringClient(script, dev=True, port=client.port) as client:
+        here = client.score("raise", headers=headers)
+
+    assert "ValueError" in here.text
+    assert here.json() == there.json()
 
 
 def test_a_stream_that_breaks_off_is_the_same_error(tmp_path: Path) -> None:

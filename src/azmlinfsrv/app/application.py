@@ -193,6 +193,8 @@ class Application:
             logs.access_line(request, response, perf_counter() - began)
         if self._capture is not None and kept is not None and route is not None:
             seconds, request_id = perf_counter() - began, correlation.request_id
+            if kept.headers is not None:
+                request = replace(request, headers=kept.headers)
             response = self._capture.take(request, kept.body, response, seconds, request_id)
         return response
 
@@ -337,6 +339,8 @@ class Application:
             if codings:
                 headers, body = await decode(codings, headers, body, limit_bytes)
                 share.grow_to(len(body))
+                if isinstance(caller, KeptBody):
+                    caller.headers, caller.body = headers, body
             scored = Request(
                 request.method,
                 request.path,

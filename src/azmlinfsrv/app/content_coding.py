@@ -56,7 +56,8 @@ async def decode(
     """
     if not body:
         return headers, body
-    if len(body) <= _SMALL_BYTES:
+    # Where no event loop runs (a script in the process of its test) nobody else waits.
+    if len(body) <= _SMALL_BYTES or asyncio._get_running_loop() is None:
         plain = _inflate_all(codings, body, limit_bytes)
     else:
         plain = await asyncio.to_thread(_inflate_all, codings, body, limit_bytes)

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import msgspec
 from msgspec.structs import replace
 
-from azmlinfsrv.adapters.asgi import CONNECTION, AsgiApplication, Message, Send
+from azmlinfsrv.adapters.asgi import CONNECTION, AsgiApplication, Connection, Message, Send
 from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed, ScriptError
 from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import StreamCut
@@ -34,6 +34,7 @@ from azmlinfsrv.testing.request import TestRequest
 from azmlinfsrv.worker.answers import INTERNAL
 from azmlinfsrv.worker.borrowed import Borrowed
 from azmlinfsrv.worker.options import WorkerOptions
+from azmlinfsrv.worker.reporter import Reporter
 from azmlinfsrv.worker.startup import LoadedScript, Unusable, start_script
 
 _T = TypeVar("_T")
@@ -61,7 +62,9 @@ class InProcess:
     def __init__(self, flags: dict[str, str], variables: dict[str, str]) -> None:
         loaded = read_settings(flags, {**environment(), **variables}, Path.cwd())
         # One process, and a test's requests are in the test.
-        settings = replace(loaded.settings, worker_count=1, record_dir=None, debug_port=None)
+        settings = replace(
+            loaded.settings, worker_count=1, record_dir=None, debug_port=None, log_format="text"
+        )
         options = WorkerOptions.of(settings, parent_pid=0)
         where = Surroundings(
             script=script_path(options.entry_script, options.app_root),
@@ -79,7 +82,7 @@ class InProcess:
             self._borrowed.take()
             with self._borrowed.noticing():
                 self._script = _start(options, where)
-            pool = _ScriptPool(self._script, where)
+            pool = _ScriptPool(self._script, Reporter(options, where))
             self._application = AsgiApplication(
                 build_application(settings, pool), _nothing, _nothing
             )
@@ -215,6 +218,7 @@ class _Exchange:
         self._method = request.method
         self._body: bytes | None = request.body
         self._piece: bytes | None = None
+        connection: Connection = self
         path, _, query = request.target.partition("?")
         scope: Message = {
             "type": "http",
@@ -229,7 +233,7 @@ class _Exchange:
             "client": ("127.0.0.1", 0),
             "server": ("127.0.0.1", request.port),
             "http_version": "1.1",
-            CONNECTION: self,
+            CONNECTION: connection,
         }
         self._coroutine: Coroutine[Any, Any, None] = application(
             scope, self._receive, self._not_used
@@ -308,10 +312,10 @@ def _is_known(status: int) -> bool:
 class _ScriptPool:
     """Asks the script at once, in the thread of the caller (see `pool.interface.Pool`)."""
 
-    def __init__(self, script: LoadedScript, where: Surroundings) -> None:
+    def __init__(self, script: LoadedScript, reporter: Reporter) -> None:
         self._scorer = script.scorer
         self._facts = msgspec.msgpack.decode(script.facts, type=ScriptFacts)
-        self._where = where
+        self._reporter = reporter
 
     async def submit(
         self,
@@ -326,15 +330,19 @@ class _ScriptPool:
         try:
             response = self._scorer.score(request)
         except RequestError as error:
-            self._tell(error)
+            cause = error.__cause__
+            if cause is not None and not isinstance(cause, Exception | SystemExit):
+                raise cause  # noqa: B904  # Ctrl-C, or a test runner that ends the test
             # What comes from a scoring process has these and no more.
-            raise type(error)(error.message, location=error.location) from None
+            crossed = type(error)(error.message, location=error.location)
+            crossed.report = self._reporter.failure(error, request, request.body)
+            raise crossed from None
         except (Exception, Interruption) as error:  # noqa: BLE001  # ours: never lose a call
-            self._log(error)
+            self._reporter.exception(error)
             raise ScoringFailed(INTERNAL) from None
         if isinstance(response.body, BUFFERS):
             return response
-        return replace(response, body=_Items(response.body, self._log))  # type: ignore[arg-type]  # a plain iterator where the script runs
+        return replace(response, body=_Items(response.body, self._reporter.exception))  # type: ignore[arg-type]  # a plain iterator where the script runs
 
     async def facts(self, limit_s: float) -> ScriptFacts:
         """See `Pool`."""
@@ -343,19 +351,6 @@ class _ScriptPool:
     def readiness(self) -> Readiness:
         """See `Pool`."""
         return Readiness(is_ready=True)
-
-    def _tell(self, error: RequestError) -> None:
-        if not isinstance(error, ScoringFailed):
-            return
-        cause = error.__cause__
-        if cause is not None and not isinstance(cause, Exception | SystemExit):
-            raise cause  # Ctrl-C, or a test runner that ends the test
-        self._log(cause or error)
-
-    def _log(self, error: BaseException) -> None:
-        from azmlinfsrv.script.report import user_traceback
-
-        _log.error("Encountered Exception: %s", user_traceback(error, self._where))
 
 
 class _Items(AsyncIterator[bytes]):

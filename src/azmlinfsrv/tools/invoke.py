@@ -57,8 +57,16 @@ def invoke(loaded: Loaded, request: Request, repeat: int) -> int:
     The first answer goes to standard output as it is, or, if the call failed, its report as
     JSON. Times, memory and the log go to standard error.
     """
-    # One process, and never the one at hand: it may crash. Keys are for strangers.
-    settings = replace(loaded.settings, dev=True, worker_count=1, in_process=False, auth_keys=None)
+    # One process, and never the one at hand: it may crash. Keys are for strangers, and what
+    # is tried by hand is no traffic to record.
+    settings = replace(
+        loaded.settings,
+        dev=True,
+        worker_count=1,
+        in_process=False,
+        auth_keys=None,
+        record_dir=None,
+    )
     out, talk = sys.stdout, sys.stderr
     formatter = formatter_for(settings.log_format)
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed
-from azmlinfsrv.messages import Buffer, Response
+from azmlinfsrv.messages import Buffer, Request, Response
 from azmlinfsrv.script.location import Surroundings, location_of
 from azmlinfsrv.telemetry.formats import escape
 from azmlinfsrv.worker.frames import Score
@@ -48,7 +48,7 @@ class Reporter:
         # By type, line, and the hash of the text, which may hold what a caller sent.
         self._known: dict[tuple[type[BaseException], str, int], Report] = {}
 
-    def failure(self, error: RequestError, call: Score, body: Buffer) -> bytes:
+    def failure(self, error: RequestError, call: Score | Request, body: Buffer) -> bytes:
         """Log what the script is to blame for; the report as msgpack in development mode."""
         if not isinstance(error, ScoringFailed):
             # The client's mistake; the answer says it all.

@@ -59,12 +59,14 @@ class Timings(Struct, omit_defaults=True, gc=False):
         queue_s: From the arrival of the call to its answer, without the other three: the
             wait for a worker, and the way there and back. The pool sets it, for which the
             struct is not frozen: another one a call would cost more than its header.
+        batch_size: How many calls were computed together.
     """
 
     parse_s: float = 0.0
     run_s: float = 0.0
     encode_s: float = 0.0
     queue_s: float = 0.0
+    batch_size: int = 1
 
 
 class Response(Struct, frozen=True):

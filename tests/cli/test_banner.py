@@ -39,6 +39,7 @@ Inferencing HTTP server version: azmlinfsrv/2.0.0
 CORS for the specified origins: None
 Create dedicated endpoint for health: None
 Scoring calls at once: 1
+Threads of BLAS and OpenMP in each worker: their own choice
 Memory for request bodies (at most): 1000 waiting x 1 MiB, 512 MiB for larger ones (each up to \
 100 MiB)
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from azmlinfsrv.settings import read_settings, removed_variables, script_environment
 
 ALWAYS = {
@@ -68,3 +70,31 @@ def test_entry_script_of_the_file_is_not_exported(tmp_path: Path) -> None:
 
 def test_key_of_application_insights_stays_for_the_script() -> None:
     assert removed_variables({"AML_APP_INSIGHTS_KEY": "k", "PATH": ""}) == ()
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "threads"),
+    [
+        ({}, {}, None),  # one worker: the libraries take what they like
+        ({"worker_count": "100"}, {}, "1"),
+        ({"threads": "100"}, {}, "1"),
+        ({"worker_count": "100"}, {"OMP_NUM_THREADS": "3"}, None),  # the user has chosen
+        ({"worker_count": "100"}, {"MKL_NUM_THREADS": "3"}, None),
+    ],
+)
+def test_workers_share_the_cores(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    flags: dict[str, str],
+    environ: dict[str, str],
+    threads: str | None,
+) -> None:
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+
+    variables = script_environment(read_settings(flags, environ, tmp_path))
+
+    assert variables.get("OPENBLAS_NUM_THREADS") == threads
+    assert variables.get("OMP_NUM_THREADS") == threads

@@ -19,6 +19,7 @@ COMMAND = (sys.executable, "-m", "azmlinfsrv")
 # The answer to the sample, or words of it.
 ANSWERS = {
     "text": '{"km": 42.1648128}',
+    "batch": '"species": "virginica"',
     "sklearn": '"species": ["setosa", "virginica"]',
     "raw": '"words": 9',
     "stream": "ONE WORD AFTER ANOTHER",

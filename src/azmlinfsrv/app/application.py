@@ -273,6 +273,8 @@ class Application:
                 run_ms,
                 timings.encode_s * 1000,
             )
+            if self._policy.dev and timings.batch_size > 1:
+                all_ms += b', batch;desc="%d"' % timings.batch_size
             timed = ((b"x-ms-run-fn-exec-ms", run_ms), (b"Server-Timing", all_ms))
             headers = [*headers, *timed]
         return Response(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from azmlinfsrv import __version__
 from azmlinfsrv.app.buffers import SMALL_BYTES
-from azmlinfsrv.settings import Loaded, health_port
+from azmlinfsrv.settings import Loaded, health_port, math_threads
 
 _RULE = "-" * 15
 
@@ -16,14 +16,14 @@ def banner(
     loaded: Loaded,
     score_address: str | None = None,
     health_address: str | None = None,
-    slots: int = 1,
+    slots: int | None = None,
 ) -> str:
     """The whole text, ending in a blank line; print it once and flush.
 
     Args:
         score_address: ``host:port`` the calls arrive at; as set, unless given.
         health_address: The same for probes.
-        slots: Calls one worker scores at once (X12).
+        slots: Calls one worker scores at once (X12); its threads, unless given.
     """
     host = loaded.settings.host
     score_address = score_address or address(host, loaded.settings.port)
@@ -53,7 +53,7 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def settings_rows(loaded: Loaded, slots: int = 1) -> list[tuple[str, object]]:
+def settings_rows(loaded: Loaded, slots: int | None = None) -> list[tuple[str, object]]:
     """Label and value of each row: the reference server's twelve, then ours."""
     settings, origins = loaded.settings, loaded.origins
     timeout_s = settings.worker_timeout_s
@@ -83,7 +83,8 @@ def settings_rows(loaded: Loaded, slots: int = 1) -> list[tuple[str, object]]:
             None if cors is None else f"Enabling CORS for {cors}",
         ),
         ("Create dedicated endpoint for health", separate),
-        ("Scoring calls at once", settings.worker_count * slots),
+        ("Scoring calls at once", settings.worker_count * (slots or settings.threads)),
+        ("Threads of BLAS and OpenMP in each worker", math_threads(settings) or "their own choice"),
         (
             "Memory for request bodies (at most)",
             f"{settings.queue_size} waiting x {_mib(min(SMALL_BYTES, settings.max_body_bytes))}, "

@@ -240,7 +240,7 @@ class ScriptScorer:
             outcome = self._outcome(next(remaining), request)
             if isinstance(outcome, Response):
                 encoded = perf_counter() - began_encoding
-                timings = Timings(parsed - began, ran - parsed, encoded)
+                timings = Timings(parsed - began, ran - parsed, encoded, batch_size=len(calls))
                 outcome = replace(outcome, timings=timings)
             outcomes.append(outcome)
         return outcomes

@@ -19,6 +19,7 @@ from azmlinfsrv.settings.reading import (
 from azmlinfsrv.settings.report import configuration_error_text
 from azmlinfsrv.settings.script_environment import (
     health_port,
+    math_threads,
     removed_variables,
     script_environment,
     worker_environment,
@@ -42,6 +43,7 @@ __all__ = [
     "declared_fields",
     "environment",
     "health_port",
+    "math_threads",
     "read_settings",
     "removed_variables",
     "script_environment",

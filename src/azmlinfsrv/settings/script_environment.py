@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from azmlinfsrv.settings.reading import FIELDS, Loaded
+from azmlinfsrv.settings.cores import available_cores
+from azmlinfsrv.settings.reading import FIELDS, Loaded, environment
+from azmlinfsrv.settings.values import Settings
 
 _OUR_PREFIX = "AZMLINFSRV_"
+
+# Read by OpenMP, OpenBLAS and MKL when they are loaded.
+_MATH_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def script_environment(loaded: Loaded) -> dict[str, str]:
@@ -36,7 +41,24 @@ def script_environment(loaded: Loaded) -> dict[str, str]:
         "HTTP_X_MS_SERVER_VERSION": settings.server_version or None,
     }
     variables.update((name, value) for name, value in optional.items() if value is not None)
+    threads = math_threads(settings)
+    if threads:
+        variables.update(dict.fromkeys(_MATH_THREADS, str(threads)))
     return variables
+
+
+def math_threads(settings: Settings) -> int:
+    """How many threads BLAS and OpenMP are to use in each worker; 0 leaves it to them.
+
+    Each library takes as many as there are cores. Several workers, or several calls in
+    one, would have many more threads than cores; so they share them, unless the user has
+    said how many.
+    """
+    inherited = environment()
+    at_once = settings.worker_count * settings.threads
+    if at_once == 1 or any(name in inherited for name in _MATH_THREADS):
+        return 0
+    return max(1, available_cores() // at_once)
 
 
 def removed_variables(inherited: Mapping[str, str]) -> tuple[str, ...]:

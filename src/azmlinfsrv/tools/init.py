@@ -34,6 +34,9 @@ TEMPLATES: Final[Mapping[str, Template]] = {
     "sklearn": Template("a scikit-learn model", "samples/two_flowers.json", is_trained=True),
     "torch": Template("a PyTorch network", "samples/two_sums.json", is_trained=True),
     "raw": Template("the request as it came", "samples/fox.txt", is_raw=True),
+    "batch": Template(
+        "requests that wait are computed together", "samples/one_flower.json", is_trained=True
+    ),
     "stream": Template("an answer piece by piece", "samples/prompt.json"),
 }
 

@@ -234,6 +234,20 @@ def test_a_baseline_can_be_written_and_compared_with(tmp_path: Path) -> None:
     assert allowed.returncode == 0
 
 
+def test_keys_and_recording_do_not_stand_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "def init():\n    pass\n\ndef run(data):\n    return 1\n"
+    script = a_script(tmp_path, source, one={})
+    monkeypatch.setenv("AZMLINFSRV_AUTH_KEYS", "0123456789abcdef0123456789abcdef")
+    monkeypatch.setenv("AZMLINFSRV_RECORD_DIR", str(tmp_path / "records"))
+
+    done = check("--entry_script", str(script), *FEW)
+
+    assert done.returncode == 0, done.stdout
+    assert not (tmp_path / "records").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

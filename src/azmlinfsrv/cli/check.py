@@ -101,7 +101,9 @@ def check_options() -> list[click.Parameter]:
             show_default=True,
             help="The least severity that makes the exit status 1.",
         ),
-        option(["--quick"], is_flag=True, help="Try the edges of one sample only."),
+        option(
+            ["--quick"], is_flag=True, help="Try the edges of one sample only, and kill no process."
+        ),
         option(
             ["--call_limit"],
             type=click.FloatRange(min=0, min_open=True),

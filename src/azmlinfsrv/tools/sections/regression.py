@@ -25,7 +25,7 @@ from azmlinfsrv.tools.significance import p_greater, typical
 # Looked at after so many rounds, until it is clear.
 LOOKS = (16, 32, 64, 128)
 # Of a script that is slower by exactly what is allowed, 2 * 4 * 0.003 = 2.4 % of the checks go
-# wrong at most. Tried on two cores with three to six times the work they could do: of 20 checks
+# wrong at most. Tried on two cores with two to six times the work they could do: of 20 checks
 # each, all reported a copy that was 20 % slower, none an identical one. With 0.0001 and 64
 # rounds, 4 of 18 slower copies had stayed undecided.
 P_REGRESSION = 0.003

@@ -61,6 +61,7 @@ check-examples: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python tools/settings_table.py
+	$(BIN)/python tools/findings_table.py
 
 # Needs the network: known vulnerabilities of what an installation brings along.
 audit:

@@ -234,6 +234,47 @@ def test_a_baseline_can_be_written_and_compared_with(tmp_path: Path) -> None:
     assert allowed.returncode == 0
 
 
+def python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=cwd)
+
+
+def test_serving_loads_no_tools(tmp_path: Path) -> None:
+    done = python(
+        "import sys, azmlinfsrv.cli.commands; "
+        "print([it for it in sys.modules if it.startswith('azmlinfsrv.tools')])",
+        tmp_path,
+    )
+
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_without_psutil_it_says_what_to_install(tmp_path: Path) -> None:
+    a_script(tmp_path, "def init(): pass\ndef run(data): return 1\n")
+
+    done = python(
+        "import sys; sys.modules['psutil'] = None; "
+        "from azmlinfsrv.__main__ import main; main(['check', '--entry_script', 'score.py'])",
+        tmp_path,
+    )
+
+    assert done.returncode == 2
+    assert "pip install 'azureml-inference-server-http[check]'" in done.stderr
+
+
+def test_keys_and_recording_do_not_stand_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "def init():\n    pass\n\ndef run(data):\n    return 1\n"
+    script = a_script(tmp_path, source, one={})
+    monkeypatch.setenv("AZMLINFSRV_AUTH_KEYS", "0123456789abcdef0123456789abcdef")
+    monkeypatch.setenv("AZMLINFSRV_RECORD_DIR", str(tmp_path / "records"))
+
+    done = check("--entry_script", str(script), *FEW)
+
+    assert done.returncode == 0, done.stdout
+    assert not (tmp_path / "records").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -26,8 +26,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _INSTALL = "python -m pip install 'azureml-inference-server-http[check]'"
 # How a figure is shown: words around the number, by the end of its name.
 _UNITS = (("_ms", "ms"), ("_mb", "MB"), ("_s", "s"), ("_percent", "%"))
-# How the endpoint is kept is not the script's: it is tried over plain HTTP, without keys.
-_NOT_TRIED = frozenset(("auth_keys", "tls_cert", "tls_key", "tls_key_password", "tls_client_ca"))
+# How the endpoint is kept is not the script's: it is tried over plain HTTP, without keys. What
+# is sent to try it is nothing to record.
+_NOT_TRIED = frozenset(
+    ("auth_keys", "tls_cert", "tls_key", "tls_key_password", "tls_client_ca", "record_dir")
+)
 _NEWLINE = re.compile(r"\s*\n\s*")
 
 
@@ -98,7 +101,9 @@ def check_options() -> list[click.Parameter]:
             show_default=True,
             help="The least severity that makes the exit status 1.",
         ),
-        option(["--quick"], is_flag=True, help="Try the edges of one sample only."),
+        option(
+            ["--quick"], is_flag=True, help="Try the edges of one sample only, and kill no process."
+        ),
         option(
             ["--call_limit"],
             type=click.FloatRange(min=0, min_open=True),

@@ -11,7 +11,7 @@ import click
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @click.option(
     "--template",
-    type=click.Choice(["text", "sklearn", "torch", "raw", "stream"]),
+    type=click.Choice(["text", "sklearn", "torch", "raw", "batch", "stream"]),
     default="text",
     show_default=True,
     help="What the script is for.",

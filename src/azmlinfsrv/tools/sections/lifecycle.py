@@ -37,6 +37,9 @@ def check_lifecycle(scene: Scene, result: SectionResult, init_s: float) -> None:
 
 
 def _is_replaced(scene: Scene, result: SectionResult, init_s: float) -> bool:
+    if scene.options.is_quick:
+        result.notes.append("no process was killed: --quick")
+        return True
     workers = scene.server.workers()
     if not workers:
         result.notes.append("no process was killed: the script runs in the server's own")

@@ -514,6 +514,16 @@ class Settings(Struct, frozen=True, kw_only=True):
             env=("AZMLINFSRV_NAN",),
         ),
     ] = "keep"
+    quick_json: Annotated[
+        bool,
+        Setting(
+            "Let json.loads in the script read large texts with orjson, where that gives the "
+            "same value.",
+            SCORING,
+            flag="--quick_json",
+            env=("AZMLINFSRV_QUICK_JSON",),
+        ),
+    ] = True
     in_process: Annotated[
         bool,
         Setting(

@@ -28,6 +28,7 @@ from azmlinfsrv.script.loader import add_import_paths, script_path
 from azmlinfsrv.script.location import Surroundings
 from azmlinfsrv.script.scorer import ScriptScorer
 from azmlinfsrv.telemetry.document import apply_document, find_document, read_document
+from azmlinfsrv.worker import quick_json
 from azmlinfsrv.worker.answers import (
     CURRENT_CALL,
     STREAM_WINDOW_BYTES,
@@ -193,6 +194,8 @@ class Worker:
         faulthandler.enable()  # a crash in C code says where, on standard error (R8.10)
         self._interrupts.install()
         self._limit_memory()
+        if self._options.quick_json:
+            quick_json.install()
 
     def _limit_memory(self) -> None:
         if self._options.memory_bytes:

@@ -29,6 +29,7 @@ class WorkerOptions(Struct, frozen=True):
     cors_origins: str
     debug_port: int
     memory_bytes: int
+    quick_json: bool
     threads: int
     max_concurrency: int
     batch_max_size: int
@@ -59,6 +60,7 @@ class WorkerOptions(Struct, frozen=True):
             scoring_timeout_ms=0 if settings.debug_port else settings.scoring_timeout_ms,
             cors_origins=settings.cors_origins or "",
             debug_port=settings.debug_port or 0,
+            quick_json=settings.quick_json,
             threads=settings.threads,
             max_concurrency=settings.max_concurrency,
             batch_max_size=settings.batch_max_size or 0,

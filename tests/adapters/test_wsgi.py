@@ -195,7 +195,8 @@ def test_what_the_server_writes_is_not_taken_from_the_script(thread: LoopThread)
 
     host.call("POST", "/score")
 
-    assert [key for key, _ in host.headers[:3]] == ["X", "Content-Length", "x-ms-server-version"]
+    names_sent = [key for key, _ in host.headers[:4]]
+    assert names_sent == ["X", "Content-Length", "X-Content-Type-Options", "x-ms-server-version"]
     assert host.header("content-length") == ["2"]
 
 

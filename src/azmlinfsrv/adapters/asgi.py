@@ -34,12 +34,18 @@ class Connection(Protocol):
     is_truncated: bool
     is_late: bool
 
+    async def whole_body(self) -> Buffer:
+        """The whole body, in the one buffer it was received into; as much as came, if it broke."""
+
     def respond(self, status: int, reason: str, headers: Headers, body: Buffer) -> None:
         """Write a whole response at once."""
 
     def stream(self, reason: str) -> Send:
         """ASGI's ``send`` for a response in pieces, with a reason phrase."""
 
+
+# From here on a body is worth a way of its own: ASGI's copies each piece twice.
+_LARGE_BYTES = 256 * 1024
 
 _BODILESS = frozenset((204, 304))  # no Content-Length either (RFC 9110, 8.6)
 
@@ -181,6 +187,8 @@ class AsgiCaller:
                 if int(value) > limit_bytes:
                     raise too_large(limit_bytes)
                 share.grow_to(int(value))
+                if self.connection is not None and int(value) >= _LARGE_BYTES:
+                    return self._checked(await self.connection.whole_body())
         message = await self._receive()
         body: Buffer = message.get("body", b"")
         if message.get("more_body"):
@@ -194,7 +202,13 @@ class AsgiCaller:
             raise too_large(limit_bytes)
         if message["type"] == "http.disconnect":
             raise CallerLeft
+        return self._checked(body)
+
+    def _checked(self, body: Buffer) -> Buffer:
+        """The body, if there is nothing wrong with how it came."""
         if self.connection is not None:
+            if self.connection.disconnected:
+                raise CallerLeft
             if self.connection.is_late:
                 raise late()
             if self.connection.is_truncated:

@@ -107,7 +107,10 @@ class HttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._body_bytes += len(body)
-        super().on_body(body)
+        if self._connection.is_collecting:
+            self.cycle.body += body  # nobody is woken before it is whole
+        else:
+            super().on_body(body)
 
     # --- heads --------------------------------------------------------------------------
 
@@ -334,17 +337,32 @@ class _BodyOnly:
 class HttpConnection:
     """One request on its connection: `azmlinfsrv.adapters.asgi.Connection`."""
 
-    __slots__ = ("_cycle", "_protocol", "is_late", "is_truncated")
+    __slots__ = ("_cycle", "_protocol", "is_collecting", "is_late", "is_truncated")
 
     def __init__(self, protocol: HttpProtocol, cycle: RequestResponseCycle) -> None:
         self._protocol = protocol
         self._cycle = cycle
-        self.is_truncated = self.is_late = False
+        self.is_truncated = self.is_late = self.is_collecting = False
 
     @property
     def disconnected(self) -> bool:
         """The peer has closed the connection."""
         return self._cycle.disconnected
+
+    async def whole_body(self) -> Buffer:
+        """See `azmlinfsrv.adapters.asgi.Connection`."""
+        cycle = self._cycle
+        if cycle.waiting_for_100_continue and not cycle.transport.is_closing():
+            cycle.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            cycle.waiting_for_100_continue = False
+        self.is_collecting = True
+        cycle.flow.resume_reading()
+        while cycle.more_body and not cycle.disconnected:
+            cycle.message_event.clear()
+            await cycle.message_event.wait()
+        self.is_collecting = False
+        body, cycle.body = cycle.body, bytearray()
+        return body
 
     def respond(self, status: int, reason: str, headers: Headers, body: Buffer) -> None:
         """Write a whole response: what two ASGI messages say, in one piece."""

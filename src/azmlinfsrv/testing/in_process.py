@@ -239,6 +239,11 @@ class _Exchange:
             scope, self._receive, self._not_used
         )
 
+    async def whole_body(self) -> Buffer:
+        """See `Connection`."""
+        body, self._body = self._body or b"", b""
+        return body
+
     def begin(self) -> None:
         """Go on to the end, or to the first piece of a stream."""
         self._piece = self._advance()

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 text = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
-group = re.search(r"^dev = (\[.*?^\])", text, re.MULTILINE | re.DOTALL)
+group = re.search(r"^dev = (\[\n.*?^\])", text, re.MULTILINE | re.DOTALL)
 if group is None:
     raise SystemExit("pyproject.toml has no [dependency-groups] dev list")
 print("\n".join(ast.literal_eval(group.group(1))))

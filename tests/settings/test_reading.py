@@ -408,3 +408,22 @@ def test_bad_secret_is_not_shown(tmp_path: Path) -> None:
         read(tmp_path, file={"AML_APP_INSIGHTS_KEY": 4711})
 
     assert "4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "is_on"),
+    [
+        ({}, {}, False),
+        ({"dev": "true"}, {}, True),
+        ({"reload": "true"}, {}, True),
+        ({"dev": "true", "reload": "false"}, {}, False),
+        ({"dev": "true"}, {"AZMLINFSRV_RELOAD": "off"}, False),
+        ({}, {"AZMLINFSRV_RELOAD": "on"}, True),
+        ({"dev": "true", "in_process": "true"}, {}, False),
+        ({"reload": "true", "in_process": "true"}, {}, False),
+    ],
+)
+def test_reload_is_on_in_development_mode_unless_told_otherwise(
+    tmp_path: Path, flags: dict[str, str], environ: dict[str, str], is_on: bool
+) -> None:
+    assert read_settings(flags, environ, tmp_path).settings.reload is is_on

@@ -17,6 +17,7 @@ from azmlinfsrv.app.content_coding import codings_of, decode
 from azmlinfsrv.app.correlation import Correlation, correlate
 from azmlinfsrv.app.cors import Cors
 from azmlinfsrv.app.deadline import callers_limit_s
+from azmlinfsrv.app.failed_reload import reload_header, reload_response
 from azmlinfsrv.app.failures import FUNCTION_FAILED, NOSNIFF, report_response, response_for
 from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.app.kept_body import KeptBody
@@ -74,6 +75,7 @@ class Policy(Struct, frozen=True):
         auth_keys: One of them must come with every request that is no probe; None means
             everybody may call.
         dev: A call that fails is answered with everything that is known about it.
+        reload: Every answer says so while the script on disk cannot be served.
     """
 
     max_body_bytes: int
@@ -85,6 +87,7 @@ class Policy(Struct, frozen=True):
     has_access_log: bool = False
     auth_keys: Secret | None = None
     dev: bool = False
+    reload: bool = False
 
 
 class Route(Struct, frozen=True):
@@ -150,7 +153,10 @@ class Application:
             "/health/live": Route(live, is_logged=False, is_open=True),
             "/health/ready": Route(ready, is_logged=False, is_open=True),
         }
-        self._probes = {path: route for path, route in self._routes.items() if not route.is_logged}
+        if policy.dev and policy.reload:
+            last: dict[str, Handler] = {"GET": self._last_reload, "HEAD": self._last_reload}
+            self._routes["/dev/reload"] = Route(last, is_logged=False)
+        self._probes = {path: route for path, route in self._routes.items() if route.is_open}
 
     async def handle(self, request: Request, caller: Caller) -> Response:
         """Answer one request.
@@ -184,6 +190,8 @@ class Application:
             route = None  # neither CORS headers nor a line in the log (R4.14, R6.6)
         if self._cors is not None and route is not None:
             more = self._cors.headers_for(request, response)
+        if self._policy.reload and (failed := self._pool.failed_reload()) is not None:
+            more = [*more, reload_header(failed)]
         response = self._finish(response, more, correlation)
         if route is not None and route.is_logged and correlation.error is None:
             body = response.body
@@ -307,6 +315,12 @@ class Application:
         response = await self._health(request, correlation, caller)
         note = self._pool.readiness().reason
         return replace(response, body=f"Healthy\n{note}\n".encode()) if note else response
+
+    async def _last_reload(
+        self, _request: Request, _correlation: Correlation, _caller: Caller
+    ) -> Response:
+        """``/dev/reload``: how the last reload failed, with the report; ``null`` if it did not."""
+        return reload_response(self._pool.failed_reload())
 
     async def _options(
         self, request: Request, _correlation: Correlation, _caller: Caller

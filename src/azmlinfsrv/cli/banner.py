@@ -94,6 +94,8 @@ def settings_rows(loaded: Loaded, slots: int | None = None) -> list[tuple[str, o
     ]
     if settings.dev:
         rows.append(("Development mode", "on: failed calls are answered with source code"))
+    if settings.reload:
+        rows.append(("Reload", "on: the script is loaded anew when it changes"))
     return rows
 
 

@@ -46,6 +46,8 @@ def given_flags(params: dict[str, Any]) -> dict[str, str]:
         if field.setting.is_switch and value:
             # A switch over words chooses the last of them: `--rest`.
             flags[field.name] = field.choices[-1] if field.choices else "true"
+        elif field.setting.off_flag and value is False:
+            flags[field.name] = "false"
         elif value is not None and not field.setting.is_switch:
             flags[field.name] = value
     return flags
@@ -168,6 +170,9 @@ def _placeholder(field: DeclaredField) -> str:
 
 
 def _option(field: DeclaredField) -> click.Option:
+    if field.setting.off_flag:
+        both = f"{field.setting.flag}/{field.setting.off_flag}"
+        return click.Option([both, field.name], is_flag=True, default=None)
     if field.setting.is_switch:
         return click.Option([field.setting.flag, field.name], is_flag=True)
     return click.Option([field.setting.flag, field.name], type=click.UNPROCESSED)
@@ -183,6 +188,6 @@ def _takes_value(command: click.Command, ctx: click.Context) -> dict[str, bool]:
         flag: not option.is_flag and not option.count
         for option in command.get_params(ctx)
         if isinstance(option, click.Option)
-        for flag in option.opts
+        for flag in (*option.opts, *option.secondary_opts)
         if flag.startswith("--")
     }

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
-from azmlinfsrv.pool.interface import Readiness
+from azmlinfsrv.pool.interface import FailedReload, Readiness
 from azmlinfsrv.pool.memory import pss_bytes
 from azmlinfsrv.pool.process import WorkerProcess
 from azmlinfsrv.pool.service_time import ServiceTime
@@ -32,7 +32,7 @@ from azmlinfsrv.pool.spawn import Spawner
 from azmlinfsrv.pool.warm_up import WarmUpRequest, warm_up
 from azmlinfsrv.script.facts import ScriptFacts
 from azmlinfsrv.telemetry import logs
-from azmlinfsrv.worker.frames import Start
+from azmlinfsrv.worker.frames import Start, StartFailed
 
 _log = logging.getLogger("azmlinfsrv")
 
@@ -44,6 +44,8 @@ _PROVEN_S = 10.0
 # How often the memory of processes is looked at if it is limited, in seconds. An
 # allocation over the limit fails in the process itself; this is for what slips through.
 _MEMORY_LOOK_S = 0.5
+
+_SUPERSEDED = "What was being loaded has changed again."
 
 
 class Dispatcher(Protocol):
@@ -94,11 +96,13 @@ class Generation:
         self.loaded: list[WorkerProcess] = []
         self.is_settled = asyncio.Event()
         self.report = ""
+        self.start_failed: StartFailed | None = None
 
-    def settle(self, report: str = "") -> None:
+    def settle(self, report: str = "", start_failed: StartFailed | None = None) -> None:
         """All could serve, or *report* says why one could not; the first word counts."""
         if not self.is_settled.is_set():
             self.report = report
+            self.start_failed = start_failed
             self.is_settled.set()
 
 
@@ -116,6 +120,9 @@ class Fleet:
         worker_count: How many processes there should be.
         slots: How many calls each computes at once.
         first_ready: Set when the first process can serve, or none ever will.
+        loads: How often the script has been loaded, or tried to, by a start and by swaps.
+        failed_reload: How the last swap failed; None if it did not.
+        imported_files: What the script imported when it was loaded last, well or not.
     """
 
     def __init__(
@@ -142,7 +149,11 @@ class Fleet:
         self._old: list[Generation] = []
         self._is_swap_asked = False
         self._swapping: asyncio.Task[None] | None = None
-        self._swap_report = ""
+        self._swap_why = ""
+        self._swap_asked_s = 0.0
+        self.failed_reload: FailedReload | None = None
+        self.loads = 1
+        self.imported_files: tuple[str, ...] = ()
         self._announced_pid = 0
         self._last_report = ""
         self._failed_starts = 0
@@ -183,10 +194,10 @@ class Fleet:
                 f"{ready} of {self.worker_count} scoring processes are up. "
                 f"The last one that did not start: {self._trouble}"
             )
-        if self._swap_report:
+        if self.failed_reload is not None:
             notes.append(
                 "The script was reloaded and could not be served; the one before it still is. "
-                f"The new one: {self._swap_report}"
+                f"The new one: {self.failed_reload.reason}"
             )
         return Readiness(True, " ".join(notes))
 
@@ -241,11 +252,14 @@ class Fleet:
 
     # --- swap ---------------------------------------------------------------------------
 
-    def swap(self) -> asyncio.Task[None] | None:
+    def swap(self, why: str = "", *, supersedes: bool = False) -> asyncio.Task[None] | None:
         """Load the script anew, beside the one that serves, and serve it if it can be.
 
         Asked again while it happens, it happens once more: what was loaded may be old by then.
 
+        Args:
+            why: What has changed, for the log.
+            supersedes: What is being loaded is dropped: nobody waits for it any more.
         Returns:
             The task that does it; None if it cannot be done here.
         """
@@ -253,6 +267,10 @@ class Fleet:
             _log.warning("The script cannot be reloaded with --in_process. Restart the server.")
             return None
         self._is_swap_asked = True
+        self._swap_why = why
+        self._swap_asked_s = asyncio.get_running_loop().time()
+        if supersedes and self._next is not None:
+            self._next.settle(_SUPERSEDED)
         if self._swapping is None or self._swapping.done():
             self._swapping = self._begin(self._swap_while_asked())
         return self._swapping
@@ -264,8 +282,10 @@ class Fleet:
             await self._swap()
 
     async def _swap(self) -> None:
-        began_s = asyncio.get_running_loop().time()
-        _log.info("Reloading the script")
+        began_s, why = self._swap_asked_s, self._swap_why
+        self.loads += 1
+        if not why:
+            _log.info("Reloading the script")
         generation = Generation(self._current.number + 1, self._make_spawner())
         self._next = generation
         generation.spawner.attach()
@@ -280,15 +300,14 @@ class Fleet:
             self._old.append(generation)
             return
         took_s = asyncio.get_running_loop().time() - began_s
-        if generation.report:
-            self._swap_report = generation.report.split("\n", 1)[0]
-            logs.report(
-                f"{generation.report}\nThe script was not reloaded; the one before it is still "
-                "served. Mend it and reload again."
-            )
+        if generation.report == _SUPERSEDED:
             self._retire_all(generation)
             return
-        self._swap_report = self._trouble = self._last_report = ""
+        if generation.report:
+            self._keep_old(generation, why, took_s)
+            return
+        self.failed_reload = None
+        self._trouble = self._last_report = ""
         old, self._current = self._current, generation
         for process in generation.loaded:
             self._open(process)
@@ -297,7 +316,27 @@ class Fleet:
         # Others may have been asked for, or fewer, in the meantime.
         self._fill()
         self._trim()
-        _log.info("The reloaded script is being served, after %.2f s", took_s)
+        if why:
+            _log.info("Reloaded in %.0f ms: %s", took_s * 1000, why)
+        else:
+            _log.info("The reloaded script is being served, after %.2f s", took_s)
+
+    def _keep_old(self, generation: Generation, why: str, took_s: float) -> None:
+        """The next generation cannot serve: say so, and go on with the current one."""
+        failed = generation.start_failed or StartFailed()
+        reason = generation.report.split("\n", 1)[0]
+        self.failed_reload = FailedReload(reason, failed.location, failed.told)
+        if why:
+            logs.report(generation.report)
+            place = f"it fails at {failed.location}" if failed.location else reason.rstrip(".")
+            kept = "The script before it is still served."
+            _log.error("Not reloaded after %.0f ms: %s, %s. %s", took_s * 1000, why, place, kept)
+        else:
+            logs.report(
+                f"{generation.report}\nThe script was not reloaded; the one before it is still "
+                "served. Mend it and reload again."
+            )
+        self._retire_all(generation)
 
     def _retire_all(self, generation: Generation) -> None:
         self._old.append(generation)
@@ -317,7 +356,8 @@ class Fleet:
         if process.is_retiring:
             process.close()
             return
-        process.generation.facts = msgspec.msgpack.decode(facts, type=ScriptFacts)
+        process.generation.facts = decoded = msgspec.msgpack.decode(facts, type=ScriptFacts)
+        self.imported_files = tuple(decoded.files)
         if self._policy.warm_up:
             self._begin(self._warm_up(process))
         else:
@@ -368,8 +408,10 @@ class Fleet:
 
     def process_start_failed(self, process: WorkerProcess, report: str, level: int) -> None:
         """The script cannot be served, or not any more."""
+        if process.start_failed is not None and process.start_failed.files:
+            self.imported_files = tuple(process.start_failed.files)
         if process.generation is self._next:
-            process.generation.settle(report)
+            process.generation.settle(report, process.start_failed)
             return
         if self._is_stopping or process.is_retiring:
             return  # the others fail alike, or nobody waits for it any more

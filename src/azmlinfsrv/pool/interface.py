@@ -21,6 +21,21 @@ class Readiness(Struct, frozen=True):
     reason: str = ""
 
 
+class FailedReload(Struct, frozen=True):
+    """The script on disk cannot be served; the one before it still is.
+
+    Attributes:
+        reason: What failed, a line.
+        location: The user's line, as ``score.py:12 in init``; empty if none was involved.
+        told: `azmlinfsrv.script.report.Report`, msgpack, as its process sent it; empty but
+            in development mode.
+    """
+
+    reason: str
+    location: str = ""
+    told: bytes = b""
+
+
 class Pool(Protocol):
     """Decides where and when the script is asked."""
 
@@ -54,3 +69,6 @@ class Pool(Protocol):
 
     def readiness(self) -> Readiness:
         """The state right now."""
+
+    def failed_reload(self) -> FailedReload | None:
+        """How the last reload failed; None if it did not."""

@@ -98,6 +98,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         last_call: After how many it is worn.
         computing_since: When the call it computes became the first it has, on the loop's clock.
         unbegun: Set when it has ended: calls that were sent ahead and never begun.
+        start_failed: What it said of a script that cannot be served.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self.last_call: float = math.inf
         self.computing_since = 0.0
         self.unbegun: list[Call] = []
+        self.start_failed: StartFailed | None = None
 
     # --- life ---------------------------------------------------------------------------
 
@@ -493,6 +495,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
             self._supervisor.process_ready(self, bytes(body))
         elif isinstance(header, StartFailed):
             self._drain_output()
+            self.start_failed = header
             self._supervisor.process_start_failed(self, str(body, "utf-8", "replace"), header.level)
 
     def _current(self, call_id: int) -> Call | None:

@@ -30,9 +30,10 @@ from azmlinfsrv.pool.call import Call, CallerLeft, Stream
 from azmlinfsrv.pool.endings import hint_for_end
 from azmlinfsrv.pool.fleet import Fleet
 from azmlinfsrv.pool.fleet import Policy as FleetPolicy
-from azmlinfsrv.pool.interface import Readiness
+from azmlinfsrv.pool.interface import FailedReload, Readiness
 from azmlinfsrv.pool.process import WorkerProcess
 from azmlinfsrv.pool.quarantine import Quarantine
+from azmlinfsrv.pool.reloader import Reloader
 from azmlinfsrv.pool.service_time import ServiceTime, retry_after
 from azmlinfsrv.pool.spawn import Spawner
 from azmlinfsrv.pool.waiting import LOOK_S, WaitingCalls
@@ -114,6 +115,7 @@ class ProcessPool:
         fleet_policy: What they decide about processes.
         cannot_start: See `azmlinfsrv.pool.fleet.Fleet`.
         make_spawner: See there.
+        reloader: Has the script loaded anew when it changes.
     """
 
     def __init__(
@@ -124,9 +126,11 @@ class ProcessPool:
         fleet_policy: FleetPolicy,
         cannot_start: Callable[[str], None],
         make_spawner: Callable[[], Spawner],
+        reloader: Reloader | None = None,
     ) -> None:
         self._policy = policy
         self._given_up = cannot_start
+        self._reloader = reloader
         self._service = ServiceTime()
         self.fleet = Fleet(
             start=start,
@@ -161,6 +165,8 @@ class ProcessPool:
     async def attach(self) -> None:
         """Connect what was launched to the running event loop."""
         await self.fleet.attach()
+        if self._reloader is not None and not self._is_stopping:
+            self._reloader.start(self.fleet)
 
     async def drain(self, limit_s: float) -> None:
         """Answer what is running and waiting; what is left after *limit_s* is refused."""
@@ -189,6 +195,8 @@ class ProcessPool:
 
     def _stop(self) -> None:
         self._is_stopping = True
+        if self._reloader is not None:
+            self._reloader.stop()
         self.fleet.stop()
 
     def _cannot_start(self, report: str) -> None:
@@ -293,6 +301,10 @@ class ProcessPool:
     def readiness(self) -> Readiness:
         """See `Pool.readiness`."""
         return Readiness(False, _STOPPING) if self._is_stopping else self.fleet.readiness()
+
+    def failed_reload(self) -> FailedReload | None:
+        """See `Pool.failed_reload`."""
+        return self.fleet.failed_reload
 
     # --- deadlines ----------------------------------------------------------------------
 

@@ -13,7 +13,9 @@ class ScriptFacts(Struct, frozen=True):
     Attributes:
         is_raw: HEAD and OPTIONS go to run() as well (R3.24).
         documents: The Swagger documents, made once ``init()`` has returned (R5.1).
+        files: What the script imported (`azmlinfsrv.script.sources`), if changes are looked for.
     """
 
     is_raw: bool
     documents: Documents
+    files: list[str] = []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from azmlinfsrv.errors import SettingsError
+from azmlinfsrv.pool.reloader import MISSING, is_available
 from azmlinfsrv.pool.warm_up import read_warm_up
 from azmlinfsrv.servers.listening import open_listener
-from azmlinfsrv.settings import Loaded
+from azmlinfsrv.settings import Loaded, Origin
 
 
 def check(loaded: Loaded) -> None:
@@ -16,6 +18,10 @@ def check(loaded: Loaded) -> None:
     settings = loaded.settings
     if settings.warmup_requests:
         read_warm_up(settings.warmup_requests)
+    is_asked = loaded.origins["reload"] not in (Origin(), loaded.origins["dev"])
+    if settings.reload and is_asked and not is_available():
+        name = loaded.origins["reload"].name
+        raise SettingsError([(name, f"Changes of the script cannot be noticed. {MISSING}")])
     if settings.tls_cert or settings.tls_key or settings.tls_client_ca:
         from azmlinfsrv.servers.tls import server_context  # 10 ms that most starts do not need
 

@@ -18,8 +18,10 @@ from azmlinfsrv.pool.loopback import LoopbackInterpreters
 from azmlinfsrv.pool.preloaded import Preloaded
 from azmlinfsrv.pool.process_pool import Policy as CallPolicy
 from azmlinfsrv.pool.process_pool import ProcessPool
+from azmlinfsrv.pool.reloader import Reloader
 from azmlinfsrv.pool.spawn import FreshInterpreters, Spawner
 from azmlinfsrv.pool.warm_up import read_warm_up
+from azmlinfsrv.pool.watched_files import WatchedFiles
 from azmlinfsrv.script.loader import script_path
 from azmlinfsrv.settings import (
     Loaded,
@@ -80,7 +82,13 @@ def build_pool(
         ),
         cannot_start=cannot_start,
         make_spawner=make_spawner or functools.partial(_spawner, settings, start),
+        reloader=_reloader(settings) if settings.reload else None,
     )
+
+
+def _reloader(settings: Settings) -> Reloader:
+    script = script_path(settings.entry_script, settings.app_root)
+    return Reloader(WatchedFiles(script, settings.source_dir or "", settings.model_dir or ""))
 
 
 def _has_colour() -> bool:
@@ -140,6 +148,7 @@ def build_application(settings: Settings, pool: Pool) -> Application:
             has_access_log=settings.access_log,
             auth_keys=settings.auth_keys,
             dev=settings.dev,
+            reload=settings.reload,
         ),
         build_capture(settings),
     )

@@ -34,6 +34,7 @@ class Setting(Struct, frozen=True):
             from the environment as well (R2.3). Empty if it has none.
         reader: Turns the text of a flag or variable into a value, if the type's own will not do.
         is_switch: The flag takes no value.
+        off_flag: Of a switch that other settings may turn on: the flag that turns it off.
         in_file: May come from the configuration file.
         is_hidden: Left out of ``--help``.
         is_forgiving: A value that makes no sense is one warning, not an error.
@@ -48,6 +49,7 @@ class Setting(Struct, frozen=True):
     attribute: str = ""
     reader: Reader | None = None
     is_switch: bool = False
+    off_flag: str = ""
     in_file: bool = True
     is_hidden: bool = False
     is_forgiving: bool = False

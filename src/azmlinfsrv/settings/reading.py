@@ -108,6 +108,7 @@ class _Reader:
         self._resolve_paths(values, origins)
         self._resolve_server_version(values, origins)
         self._resolve_host(values, origins)
+        self._resolve_reload(values, origins)
         lines = self._resolve_app_insights(values, origins)
         self._check_together(values, origins)
         if self._problems:
@@ -204,6 +205,19 @@ class _Reader:
                 "the script and texts of its exceptions."
             )
             self._notices.append((logging.WARNING, text))
+
+    def _resolve_reload(self, values: dict[str, Any], origins: dict[str, Origin]) -> None:
+        """On in development mode; never where the script shares the server's process."""
+        is_asked = origins["reload"].source != "default"
+        if values["dev"] and not is_asked:
+            values["reload"] = True
+            origins["reload"] = origins["dev"]
+        if values["reload"] and values["in_process"]:
+            values["reload"] = False
+            text = (
+                "With --in_process the script is not reloaded when it changes. Restart the server."
+            )
+            self._notices.append((logging.WARNING if is_asked else logging.INFO, text))
 
     def _resolve_app_insights(
         self, values: dict[str, Any], origins: dict[str, Origin]

@@ -119,6 +119,19 @@ class Settings(Struct, frozen=True, kw_only=True):
             is_switch=True,
         ),
     ] = False
+    reload: Annotated[
+        bool,
+        Setting(
+            "Load the script anew when it, a module it imported or the model directory changes. "
+            "Needs the extra [dev]. --no_reload turns it off.",
+            SCRIPT,
+            flag="--reload",
+            env=("AZMLINFSRV_RELOAD",),
+            is_switch=True,
+            off_flag="--no_reload",
+            default_text="that of --dev",
+        ),
+    ] = False
 
     host: Annotated[
         str,

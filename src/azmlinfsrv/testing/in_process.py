@@ -23,7 +23,7 @@ from azmlinfsrv.adapters.asgi import CONNECTION, AsgiApplication, Connection, Me
 from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed, ScriptError
 from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import StreamCut
-from azmlinfsrv.pool.interface import Readiness
+from azmlinfsrv.pool.interface import FailedReload, Readiness
 from azmlinfsrv.script.facts import ScriptFacts
 from azmlinfsrv.script.loader import script_path
 from azmlinfsrv.script.location import Surroundings
@@ -356,6 +356,10 @@ class _ScriptPool:
     def readiness(self) -> Readiness:
         """See `Pool`."""
         return Readiness(is_ready=True)
+
+    def failed_reload(self) -> FailedReload | None:
+        """See `Pool`."""
+        return None
 
 
 class _Items(AsyncIterator[bytes]):

@@ -116,10 +116,15 @@ class Ready(Struct, tag=1, array_like=True):
 class StartFailed(Struct, tag=2, array_like=True):
     """The script cannot be served; the body is the report, UTF-8. The process ends.
 
-    `level` is the logging level of the report.
+    `level` is the logging level of the report, `location` the user's line. `files` are those
+    of `azmlinfsrv.script.facts.ScriptFacts`. `told` is the report as a struct
+    (`azmlinfsrv.script.report.Report`, msgpack) in development mode.
     """
 
     level: int = 40
+    location: str = ""
+    files: list[str] = []
+    told: bytes = b""
 
 
 class Answer(Struct, tag=3, array_like=True, gc=False):

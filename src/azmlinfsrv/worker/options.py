@@ -36,6 +36,7 @@ class WorkerOptions(Struct, frozen=True):
     batch_max_wait_s: float | None
     parent_pid: int
     dev: bool = False
+    reload: bool = False
     has_colour: bool = False
 
     @classmethod
@@ -70,5 +71,6 @@ class WorkerOptions(Struct, frozen=True):
             memory_bytes=0 if settings.in_process else settings.worker_memory_limit,
             parent_pid=parent_pid,
             dev=settings.dev,
+            reload=settings.reload,
             has_colour=has_colour and settings.log_format == "text",
         )

@@ -32,18 +32,25 @@ class Unusable(Exception):
     Args:
         report: What is shown to the user.
         level: Logging level of the report.
+        location: Of the user's line that failed, if it is known.
     Attributes:
         listing: The files of the model directory, to be logged after the report (R3.9).
+        files: What had been imported, if changes are looked for.
+        told: The report as a struct, msgpack, in development mode.
     """
 
-    def __init__(self, report: str, level: int = logging.ERROR) -> None:
+    def __init__(self, report: str, level: int = logging.ERROR, location: str = "") -> None:
         super().__init__(report)
         self._level = level
+        self._location = location
         self.listing: Iterable[str] | None = None
+        self.files: list[str] = []
+        self.told = b""
 
     def tell(self, send: Callable[[ToFrontEnd, Buffer], None]) -> None:
         """Send the report to the front end, then log what belongs to it."""
-        send(StartFailed(self._level), str(self).encode("utf-8", "backslashreplace"))
+        header = StartFailed(self._level, self._location, self.files, self.told)
+        send(header, str(self).encode("utf-8", "backslashreplace"))
         if self.listing is not None:
             for line in ("Model Directory Contents:", *self.listing):
                 _log.info("%s", line)
@@ -108,7 +115,8 @@ def start_script(
     except ScriptError as error:
         raise _unusable(str(error), error, where, options) from error
     _log.info("Scoring timeout is set to %d", options.scoring_timeout_ms)
-    facts = ScriptFacts(is_raw=contract.mode == "raw", documents=documents)
+    files = _imported_files() if options.reload else []
+    facts = ScriptFacts(is_raw=contract.mode == "raw", documents=documents, files=files)
     return LoadedScript(scorer, msgspec.msgpack.encode(facts), batch)
 
 
@@ -130,8 +138,20 @@ def _unusable(
     from azmlinfsrv.script.report import describe, format_report
 
     report = describe(error, title, where)
+    text = format_report(report)
     if options.has_colour:
         from azmlinfsrv.script.painting import painted_report
 
-        return Unusable(painted_report(report))
-    return Unusable(format_report(report))
+        text = painted_report(report)
+    unusable = Unusable(text, location=report.location)
+    if options.reload:
+        unusable.files = _imported_files()
+    if options.dev:
+        unusable.told = msgspec.msgpack.encode(report)
+    return unusable
+
+
+def _imported_files() -> list[str]:
+    from azmlinfsrv.script.sources import imported_files  # only needed while it is being written
+
+    return imported_files()

@@ -38,8 +38,9 @@ serve: $(VENV)/.package
 	  $(BIN)/python -m pip install --quiet --requirement "$(dir $(SCRIPT))requirements.txt"; fi
 	$(BIN)/azmlinfsrv --entry_script $(SCRIPT) --port $(PORT) $(ARGS)
 
+# All of them take every core; some, chosen with ARGS, run one after another.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),-n logical --dist loadfile)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ class Job:
     """One script and its request.
 
     ``blocks`` says that ``predict`` computes or waits long enough to hold up an event loop.
+    ``waits`` says that it only waits, ``batches`` that many rows cost little more than one.
     ``trains`` says that the script, run as a program, writes what ``init()`` loads beside itself.
     """
 
@@ -34,6 +35,8 @@ class Job:
     body: Callable[[], bytes]
     blocks: bool = True
     trains: bool = False
+    batches: bool = False
+    waits: bool = False
 
     @property
     def heading(self) -> str:
@@ -90,12 +93,14 @@ JOBS = {
             title="neural network in NumPy, one row a call",
             script="mlp.py",
             body=lambda: _rows(1, 256),
+            batches=True,
         ),
         Job(
             name="j5",
             title="a script that waits 50 ms",
             script="wait.py",
             body=lambda: b"{}",
+            waits=True,
         ),
     )
 }

@@ -2,7 +2,8 @@
 
 A peer says what to install, which files to write beside the job's ``score.py``, how to start, and
 where to ask. Servers with a request format of their own say how to wrap a body and unwrap an
-answer. Everything else is each server's default, as its users get it.
+answer. Everything else is each server's default, as its users get it; ours gets threads for
+the job that waits and ``@batch`` for the one that likes many rows, and the report says so.
 """
 
 from __future__ import annotations
@@ -63,6 +64,38 @@ def _azmlinfsrv(start: Start) -> list[str]:
         "--worker_count",
         str(start.workers),
     ]
+
+
+def _ours(start: Start) -> list[str]:
+    """Ours as our users would start it for the job: threads to wait in, batches to fill."""
+    command = _azmlinfsrv(start)
+    if start.job.waits:
+        return [*command, "--threads", "64"]
+    if start.job.batches:
+        command[command.index("score.py")] = "batched.py"
+    return command
+
+
+def _batched(start: Start) -> dict[str, str]:
+    if not start.job.batches:
+        return {}
+    return {
+        "batched.py": """\
+import json
+from typing import Any
+
+import score
+from azmlinfsrv import batch
+
+init = score.init
+
+
+@batch(max_size=64)
+def run(data: list[str]) -> list[Any]:
+    rows = [row for body in data for row in json.loads(body)["data"]]
+    return [[answer] for answer in score.predict({"data": rows})]
+"""
+    }
 
 
 def _fastapi(start: Start) -> dict[str, str]:
@@ -260,7 +293,8 @@ OURS = Peer(
     name="ours",
     distribution="azureml-inference-server-http",
     packages=(str(CHECKOUT),),
-    command=_azmlinfsrv,
+    command=_ours,
+    files=_batched,
 )
 
 PEERS = {

@@ -3,7 +3,7 @@
 A peer says what to install, which files to write beside the job's ``score.py``, how to start, and
 where to ask. Servers with a request format of their own say how to wrap a body and unwrap an
 answer. Everything else is each server's default, as its users get it; ours gets threads for
-the job that waits and ``@batch`` for the one that likes many rows, and the report says so.
+the job that waits and ``@batch`` for the one that likes many rows.
 """
 
 from __future__ import annotations

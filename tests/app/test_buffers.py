@@ -34,7 +34,8 @@ def test_a_large_body_is_held_until_it_is_released() -> None:
 
 def test_one_that_does_not_fit_is_refused_and_holds_what_it_held() -> None:
     budget = BodyBudget(10 * MIB)
-    budget.share().grow_to(6 * MIB)
+    early = budget.share()
+    early.grow_to(6 * MIB)
     late = budget.share()
     late.grow_to(3 * MIB)
 
@@ -45,3 +46,15 @@ def test_one_that_does_not_fit_is_refused_and_holds_what_it_held() -> None:
     assert budget.held_bytes == 9 * MIB
     late.release()
     assert budget.held_bytes == 6 * MIB
+    early.release()
+    assert budget.held_bytes == 0
+
+
+def test_a_share_that_nobody_holds_is_given_back() -> None:
+    budget = BodyBudget(10 * MIB)
+    share = budget.share()
+    share.grow_to(6 * MIB)
+
+    del share
+
+    assert budget.held_bytes == 0

@@ -240,8 +240,7 @@ class BufferedCaller(_WsgiCaller):
 
     async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         """See `azmlinfsrv.app.interface.Caller`."""
-        if BODY_ERROR not in self._environ:  # there is no body then, whatever was declared
-            share.grow_to(self.declared_bytes())
+        # The server has it, and has counted it.
         if int(self._environ.get("CONTENT_LENGTH") or 0) <= _SMALL_BYTES:
             return self.read(limit_bytes)
         return await asyncio.get_running_loop().run_in_executor(None, self.read, limit_bytes)

@@ -110,12 +110,16 @@ class Route(Struct, frozen=True):
 
 
 class Application:
-    """Answers requests with the help of a pool; knows no server."""
+    """Answers requests with the help of a pool; knows no server.
+
+    Attributes:
+        bodies: What large bodies take, for a server that reads them by itself.
+    """
 
     def __init__(self, pool: Pool, policy: Policy, capture: Capture | None = None) -> None:
         self._pool = pool
         self._policy = policy
-        self._bodies = BodyBudget(policy.max_buffered_bytes)
+        self.bodies = BodyBudget(policy.max_buffered_bytes)
         self._capture = capture
         version = policy.server_version.encode("latin-1", "replace")
         self._constant: Headers = [NOSNIFF]
@@ -346,7 +350,7 @@ class Application:
         limit_s = self._policy.limit_s
         callers_s = callers_limit_s(request.headers)
         is_callers = callers_s < (limit_s or math.inf)
-        share = self._bodies.share()
+        share = self.bodies.share()
         scored = request
         try:
             headers, limit_bytes = request.headers, self._policy.max_body_bytes

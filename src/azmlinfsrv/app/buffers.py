@@ -6,6 +6,8 @@ for as long as it is held, from its first byte over the bound.
 
 from __future__ import annotations
 
+import threading
+
 from azmlinfsrv.errors import Overloaded
 
 # Bodies up to this size are not counted.
@@ -23,6 +25,7 @@ class BodyBudget:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._held_bytes = 0
+        self._lock = threading.Lock()  # under Waitress two threads count
 
     @property
     def held_bytes(self) -> int:
@@ -39,17 +42,19 @@ class BodyBudget:
         Raises:
             Overloaded: that would be too many.
         """
-        if self._held_bytes + more_bytes > self._limit_bytes:
-            raise Overloaded(
-                "The bodies of other requests take all the memory there is for them. "
-                "Try again later.",
-                headers=(_RETRY_AFTER,),
-            )
-        self._held_bytes += more_bytes
+        with self._lock:
+            if self._held_bytes + more_bytes <= self._limit_bytes:
+                self._held_bytes += more_bytes
+                return
+        raise Overloaded(
+            "The bodies of other requests take all the memory there is for them. Try again later.",
+            headers=(_RETRY_AFTER,),
+        )
 
     def give_back(self, less_bytes: int) -> None:
         """Hold so many less."""
-        self._held_bytes -= less_bytes
+        with self._lock:
+            self._held_bytes -= less_bytes
 
 
 class BodyShare:
@@ -71,8 +76,11 @@ class BodyShare:
             self._budget.take(body_bytes - self._bytes)
             self._bytes = body_bytes
 
+    def __del__(self) -> None:
+        self.release()
+
     def release(self) -> None:
-        """The body is not held any more."""
+        """The body is not held any more; so it is if nobody holds its share."""
         if self._bytes:
             self._budget.give_back(self._bytes)
             self._bytes = 0

@@ -105,6 +105,7 @@ class FrontEnd:
                     app,
                     wsgi.begin,
                     application.admits,
+                    application.bodies,
                     map=self._sockets,
                     sock=listener,
                     dispatcher=self._answer_threads,

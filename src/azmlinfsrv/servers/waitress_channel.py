@@ -31,6 +31,7 @@ from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 
 from azmlinfsrv.adapters.body import late, truncated
 from azmlinfsrv.adapters.wsgi import ANSWER, BODY_ERROR, status_line
+from azmlinfsrv.app.buffers import BodyBudget
 from azmlinfsrv.app.failures import NOSNIFF, response_for
 from azmlinfsrv.errors import RequestError, ScoringFailed
 from azmlinfsrv.messages import BUFFERS, Response
@@ -169,12 +170,17 @@ class Channel(HTTPChannel):
 
     def __init__(self, server: Server, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(server, sock, *args, **options)
-        self.parser_class = functools.partial(Parser, server.limits, server.admits)
+        self._bodies = server.bodies
+        self._new_parser = functools.partial(Parser, server.limits, server.admits)
         self.local_address: tuple[str, int] = sock.getsockname()[:2]
         self._has_ended = False
         self._begun = 0
         self._received_bytes = 0
         self._sent_bytes = 0
+
+    def parser_class(self, adjustments: Any) -> Parser:
+        """The parser of the next request."""
+        return self._new_parser(self._bodies.share(), adjustments)
 
     def begin(self) -> Future[Response] | None:
         """Hand the first request to the application; None if Waitress answers it itself."""
@@ -293,6 +299,7 @@ class Server(TcpWSGIServer):
         application: Waitress calls it to have an answer written.
         begin: Called in the main thread with the environ of a request that is whole.
         admits: Called with the head of a request; if it says no, the body is not read.
+        bodies: What large bodies take.
         map: Everything that is polled; shared by the servers of one process.
         sock: Listens already.
         limits: How long is waited for whom.
@@ -305,6 +312,7 @@ class Server(TcpWSGIServer):
         application: Any,
         begin: Begin,
         admits: Admits,
+        bodies: BodyBudget,
         *,
         map: dict[int, Any],
         sock: socket.socket,
@@ -314,6 +322,7 @@ class Server(TcpWSGIServer):
     ) -> None:
         self.begin = begin
         self.admits = admits
+        self.bodies = bodies
         self.limits = limits
         self.is_stopping = False
         self._watches: dict[Channel, Watch] = {}

@@ -24,7 +24,8 @@ from waitress.utilities import (
 )
 
 from azmlinfsrv.adapters.body import too_large
-from azmlinfsrv.errors import BadInput, RequestError, Unauthorized
+from azmlinfsrv.app.buffers import BodyShare
+from azmlinfsrv.errors import BadInput, Overloaded, RequestError, Unauthorized
 from azmlinfsrv.messages import Request
 from azmlinfsrv.servers.head_rules import check_head
 from azmlinfsrv.servers.limits import Limits
@@ -67,8 +68,11 @@ class Parser(HTTPRequestParser):
     environ: dict[str, Any] | None = None
     body_error: RequestError | None = None
 
-    def __init__(self, limits: Limits, admits: Admits, adjustments: Adjustments) -> None:
+    def __init__(
+        self, limits: Limits, admits: Admits, share: BodyShare, adjustments: Adjustments
+    ) -> None:
         super().__init__(adjustments)
+        self._share = share
         self._limits = limits
         self._admits: Admits | None = admits
 
@@ -92,7 +96,21 @@ class Parser(HTTPRequestParser):
             admits, self._admits = self._admits, None  # asked once, when the head is here
             if not admits(self._head()):
                 self.fail_body(Unauthorized(""))  # never seen: the body is not asked for
+        if self.headers_finished and self.error is None and self.body_error is None:
+            self._count_body()
         return count
+
+    def _count_body(self) -> None:
+        """A large body is counted from its announcement, one in chunks as it grows."""
+        try:
+            self._share.grow_to(max(self.content_length, self.body_bytes_received))
+        except Overloaded as error:
+            self.fail_body(error)
+
+    def close(self) -> None:
+        """The request is over, and its body not held any more."""
+        super().close()
+        self._share.release()
 
     def _head(self) -> Request:
         fields = [

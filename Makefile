@@ -6,7 +6,7 @@ SCRIPT ?= examples/quickstart/score.py
 PORT   ?= 5001
 ARGS   ?=
 
-.PHONY: help serve test lint format bench soak docs audit clean
+.PHONY: help serve test lint format bench soak docs images audit clean
 
 help:
 	@echo "make serve [SCRIPT=path/score.py] [PORT=5001] [ARGS=...]   serve a script"
@@ -59,6 +59,11 @@ soak: $(VENV)/.dev
 
 check-examples: $(VENV)/.dev
 	$(BIN)/python tools/check_examples.py $(ARGS)
+
+# The pictures of the playground, taken by its tests with Debian's Chromium.
+images: $(VENV)/.dev
+	$(BIN)/python -m pytest -q tests/playground/test_looks.py -k pictures
+	mkdir -p docs/images && cp build/screenshots/playground-*.png docs/images/
 
 docs: $(VENV)/.dev
 	$(BIN)/python tools/settings_table.py

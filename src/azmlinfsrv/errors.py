@@ -8,9 +8,11 @@ ServerError
 └── RequestError               one call cannot be answered                  status
     ├── BadInput               the request does not fit run()                  400
     ├── Unauthorized           no key, or a wrong one                          401
+    ├── Forbidden              another site's page asks for what is ours       403
     ├── NotFound               no such path, or no such document               404
     ├── MethodNotAllowed       the path exists, the method does not            405
     ├── RequestTimeout         the request did not arrive in time              408
+    ├── Conflict               there is a file of that name                    409
     ├── BodyTooLarge           the body is over the limit                      413
     ├── TargetTooLong          path and query are over the limit               414
     ├── UnsupportedMediaType   the media type or the coding is not taken       415
@@ -119,6 +121,12 @@ class Unauthorized(RequestError):
     status = 401
 
 
+class Forbidden(RequestError):
+    """Not for whoever asks, whatever they send (RFC 9110, 15.5.4)."""
+
+    status = 403
+
+
 class NotFound(RequestError):
     """There is nothing at this path (R4.3), or no such Swagger version (R5.2)."""
 
@@ -135,6 +143,12 @@ class RequestTimeout(RequestError):
     """The request was not complete in time (RFC 9110, 15.5.9)."""
 
     status = 408
+
+
+class Conflict(RequestError):
+    """What is there already would be lost (RFC 9110, 15.5.10)."""
+
+    status = 409
 
 
 class BodyTooLarge(RequestError):

@@ -91,3 +91,11 @@ def test_health_port_is_never_one_that_nobody_answers(tmp_path: Path) -> None:
 
     assert "Health Port: 5001" in lines
     assert "Liveness Probe: GET   0.0.0.0:5001/" in lines
+
+
+def test_the_playground_is_named_where_there_is_one(tmp_path: Path) -> None:
+    address = "Playground:     GET   http://localhost:5001/playground"
+
+    assert address in banner(load(tmp_path, {"playground": True}))
+    assert "http://127.0.0.1:5001/playground" in banner(load(tmp_path, {"dev": True}))
+    assert "Playground" not in banner(load(tmp_path, {}))

@@ -76,6 +76,8 @@ class Policy(Struct, frozen=True):
             everybody may call.
         dev: A call that fails is answered with everything that is known about it.
         reload: Every answer says so while the script on disk cannot be served.
+        playground: Path of the entry script, if there is to be a page to try it from; empty
+            means there is none.
     """
 
     max_body_bytes: int
@@ -88,6 +90,7 @@ class Policy(Struct, frozen=True):
     auth_keys: Secret | None = None
     dev: bool = False
     reload: bool = False
+    playground: str = ""
 
 
 class Route(Struct, frozen=True):
@@ -160,7 +163,25 @@ class Application:
         if policy.dev and policy.reload:
             last: dict[str, Handler] = {"GET": self._last_reload, "HEAD": self._last_reload}
             self._routes["/dev/reload"] = Route(last, is_logged=False)
-        self._probes = {path: route for path, route in self._routes.items() if route.is_open}
+        if policy.playground:
+            self._routes.update(self._playground_routes(policy))
+        self._probes = {
+            path: route
+            for path, route in self._routes.items()
+            if route.is_open and not route.is_logged
+        }
+
+    def _playground_routes(self, policy: Policy) -> dict[str, Route]:
+        from azmlinfsrv.app.playground import Playground  # most servers have none
+
+        playground = Playground(policy.playground, dev=policy.dev, bodies=self._bodies)
+        return {
+            "/playground": Route(
+                {"GET": playground.page, "HEAD": playground.page},
+                is_open=True,  # where its reader types the key
+            ),
+            "/playground/samples": Route({"GET": playground.samples, "POST": playground.save}),
+        }
 
     async def handle(self, request: Request, caller: Caller) -> Response:
         """Answer one request.

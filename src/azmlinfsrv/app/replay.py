@@ -21,6 +21,11 @@ _LEFT_OUT = re.compile(
 )
 
 
+def is_secret(name: str) -> bool:
+    """Whether a header or query parameter looks like one with a secret, by its name."""
+    return _SECRET.search(name) is not None
+
+
 def curl_line(request: Request) -> str:
     """The request as a call of curl, quoted for a POSIX shell.
 
@@ -67,7 +72,7 @@ def _method_flags(request: Request, *, has_body: bool) -> list[str]:
 def _header_flag(name: str, value: str) -> str:
     if _LEFT_OUT.fullmatch(name):
         return ""
-    if _SECRET.search(name):
+    if is_secret(name):
         value = MASK
     return f"{name}: {value}" if value else f"{name};"  # so curl sends an empty one
 
@@ -81,4 +86,4 @@ def _url(request: Request) -> str:
 
 def _parameter(pair: str) -> str:
     name, equals, _ = pair.partition("=")
-    return f"{name}={MASK}" if equals and _SECRET.search(name) else pair
+    return f"{name}={MASK}" if equals and is_secret(name) else pair

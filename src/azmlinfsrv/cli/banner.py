@@ -5,6 +5,8 @@ People and scripts read it line by line, so labels and order are contract.
 
 from __future__ import annotations
 
+import re
+
 from azmlinfsrv import __version__
 from azmlinfsrv.app.buffers import SMALL_BYTES
 from azmlinfsrv.settings import Loaded, health_port, math_threads
@@ -43,8 +45,12 @@ def banner(
     lines += [
         f"Liveness Probe: GET   {scheme}{health_address}/",
         f"Score:          POST  {scheme}{score_address}/score",
-        "",
     ]
+    if loaded.settings.dev or loaded.settings.playground:
+        # An address that a browser can open: it cannot be at every one at once.
+        page = re.sub(r"^(0\.0\.0\.0|\[::\]):", "localhost:", score_address)
+        lines.append(f"Playground:     GET   {scheme or 'http://'}{page}/playground")
+    lines.append("")
     return "\n".join(lines) + "\n"
 
 

@@ -149,6 +149,9 @@ def build_application(settings: Settings, pool: Pool) -> Application:
             auth_keys=settings.auth_keys,
             dev=settings.dev,
             reload=settings.reload,
+            playground=script_path(settings.entry_script, settings.app_root)
+            if settings.dev or settings.playground
+            else "",
         ),
         build_capture(settings),
     )

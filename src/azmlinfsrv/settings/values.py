@@ -132,6 +132,17 @@ class Settings(Struct, frozen=True, kw_only=True):
             default_text="that of --dev",
         ),
     ] = False
+    playground: Annotated[
+        bool,
+        Setting(
+            "A page at /playground to send requests and read the answers, filled from samples "
+            "beside the script. Always there with --dev.",
+            SCRIPT,
+            flag="--playground",
+            env=("AZMLINFSRV_PLAYGROUND",),
+            is_switch=True,
+        ),
+    ] = False
 
     host: Annotated[
         str,

@@ -174,7 +174,7 @@ class Application:
     def _playground_routes(self, policy: Policy) -> dict[str, Route]:
         from azmlinfsrv.app.playground import Playground  # most servers have none
 
-        playground = Playground(policy.playground, dev=policy.dev, bodies=self._bodies)
+        playground = Playground(policy.playground, dev=policy.dev, bodies=self.bodies)
         return {
             "/playground": Route(
                 {"GET": playground.page, "HEAD": playground.page},

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from azmlinfsrv.app.sample_files import SampleFolder, SampleRequest, body_document
-from azmlinfsrv.tools.samples import samples_in
+from azmlinfsrv.samples import samples_in
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FOLDERS = sorted(path.parent.name for path in EXAMPLES.glob("*/samples"))

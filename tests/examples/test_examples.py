@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from azmlinfsrv.tools.comparison import differences
-from azmlinfsrv.tools.samples import samples_in
+from azmlinfsrv.comparison import differences
+from azmlinfsrv.samples import samples_in
 from tests.examples.prepared import EXAMPLES, FOLDERS, prepared
 from tests.harness import Server, serving
 

@@ -195,8 +195,7 @@ def test_every_process_scores_the_warm_up_requests_before_its_first_call(tmp_pat
     samples = tmp_path / "samples"
     samples.mkdir()
     (samples / "a.json").write_text('{"a": 1}')
-    (samples / "b.json").write_text('{"request": {"b": 2}, "response": [1]}')
-    (samples / "b.response.json").write_text("[]")
+    (samples / "b.json").write_text('{"request": {"body": {"b": 2}}, "response": {"body": 1}}')
 
     async def main() -> None:
         async with pool_of(tmp_path, WARM, warmup_requests=str(samples)) as bench:

@@ -173,7 +173,7 @@ def test_a_warm_up_folder_that_is_not_there_is_said_before_anything_starts(
     )
     try:
         assert server.exit_status() == 3
-        assert "nowhere cannot be read" in server.log()
+        assert "nowhere is not a folder" in server.log()
         assert "Server Settings" not in server.log()
     finally:
         server.close()

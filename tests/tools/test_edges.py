@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from azmlinfsrv.samples import SampleRequest
 from azmlinfsrv.tools.edges import HUGE_BYTES, Edge, edges_of
-from azmlinfsrv.tools.samples import SampleRequest
 
 
 def edges(body: bytes | None, content_type: str = "application/json") -> dict[str, Edge]:

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from azmlinfsrv.samples import SampleRequest
 from azmlinfsrv.tools.client import Address, Answer, BadUrl, Client, NoAnswer, parse_url
 from azmlinfsrv.tools.load import Plan, send_load
-from azmlinfsrv.tools.samples import SampleRequest
 from tests.conftest import Serve
 from tests.harness import free_port
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from azmlinfsrv.samples import SampleRequest
 from azmlinfsrv.tools.client import Answer, BadUrl, Client
 from azmlinfsrv.tools.peers import (
     CannotStart,
@@ -18,7 +19,6 @@ from azmlinfsrv.tools.peers import (
     started,
     under_prefix,
 )
-from azmlinfsrv.tools.samples import SampleRequest
 
 FINE = "def init():\n    pass\n\ndef run(data):\n    return data\n"
 SMALL_SERVER = """

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from azmlinfsrv.samples import samples_in
 from azmlinfsrv.telemetry.recording import (
     RecordedRequest,
     RecordedResponse,
@@ -20,7 +21,6 @@ from azmlinfsrv.tools.recordings import (
     request_of,
     save_sample,
 )
-from azmlinfsrv.tools.samples import samples_in
 
 
 def recording(id_: str = "20260131T080509.000000Z-500-aaaaaaaa", **request: Any) -> Recording:

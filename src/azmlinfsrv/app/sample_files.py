@@ -8,7 +8,7 @@ The form of the files is that of `docs/samples.md`, without arrays:
 
 Whoever asks comes over HTTP, so nothing outside the one folder is opened: a name is a name
 and no path, links are not followed, and only regular files of a bounded size are read.
-Commands read samples with `azmlinfsrv.tools.samples`, which stands above this layer and
+Commands read samples with `azmlinfsrv.samples`, which stands above this layer and
 trusts the files; ``tests/app/test_sample_files.py`` holds the two together.
 """
 

@@ -138,9 +138,9 @@ def check(ctx: click.Context, /, **params: Any) -> int:
 
 
 def _run(options: Options, params: dict[str, Any]) -> Report:
+    from azmlinfsrv.samples import SampleError
     from azmlinfsrv.tools.check import check as check_script
     from azmlinfsrv.tools.findings import Severity
-    from azmlinfsrv.tools.samples import SampleError
 
     with _ending_on_signals(), _progress() as show:
         try:

@@ -23,9 +23,9 @@ from azmlinfsrv.cli.replay import (
 )
 
 if TYPE_CHECKING:
+    from azmlinfsrv.samples import SampleRequest
     from azmlinfsrv.tools.client import Address
     from azmlinfsrv.tools.compare import Compared
-    from azmlinfsrv.tools.samples import SampleRequest
 
 _SIDES = "azmlinfsrv.compare.sides"
 
@@ -113,8 +113,8 @@ def compare(
     servers started with --entry_script. The exit status is 0 if all answers are the same, 1 if
     any differ, 3 if one of the two cannot be served.
     """
+    from azmlinfsrv.comparison import Tolerance
     from azmlinfsrv.tools.compare import compare as compare_servers
-    from azmlinfsrv.tools.comparison import Tolerance
 
     sides: list[Side] = ctx.meta.get(_SIDES, [])
     if len(sides) != 2:
@@ -150,13 +150,13 @@ def compare(
 def _requests(
     samples: Path | None, recordings: Path | None, headers: dict[str, str], ctx: click.Context
 ) -> list[tuple[str, SampleRequest]]:
+    from azmlinfsrv.samples import SampleError, SampleRequest, samples_in
     from azmlinfsrv.tools.recordings import (
         RecordingError,
         reason_not_to_send,
         recordings_in,
         request_of,
     )
-    from azmlinfsrv.tools.samples import SampleError, SampleRequest, samples_in
 
     found: list[tuple[str, SampleRequest]] = []
     try:
@@ -212,8 +212,8 @@ def _document(sides: list[Side], outcomes: list[Compared]) -> dict[str, Any]:
 
 
 def _text(sides: list[Side], outcomes: list[Compared]) -> str:
+    from azmlinfsrv.comparison import summary
     from azmlinfsrv.tools.compare import medians_ms
-    from azmlinfsrv.tools.comparison import summary
 
     width = max(len("request"), *(len(it.name) for it in outcomes))
     lines = [

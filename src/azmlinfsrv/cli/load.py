@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from azmlinfsrv.samples import SampleRequest
     from azmlinfsrv.tools.client import Address
     from azmlinfsrv.tools.load import Outcome
-    from azmlinfsrv.tools.samples import SampleRequest
 
 _OPEN_CONNECTIONS = 100
 _CLOSED_CONNECTIONS = 8
@@ -148,7 +148,7 @@ def _header(text: str) -> tuple[str, str]:
 def _request(
     address: Address, data: str | None, method: str | None, headers: dict[str, str]
 ) -> SampleRequest:
-    from azmlinfsrv.tools.samples import SampleRequest
+    from azmlinfsrv.samples import SampleRequest
 
     body = None
     if data is not None:
@@ -166,7 +166,7 @@ def _request(
 
 
 def _sampled(folder: Path, headers: dict[str, str]) -> list[SampleRequest]:
-    from azmlinfsrv.tools.samples import SampleError, SampleRequest, samples_in
+    from azmlinfsrv.samples import SampleError, SampleRequest, samples_in
 
     try:
         found = [sample.request for sample in samples_in(folder)]

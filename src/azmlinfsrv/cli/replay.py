@@ -103,7 +103,7 @@ def replay(
     The exit status is 0 if every answer is the recorded one, 1 if any is not, 3 if the script
     cannot be served.
     """
-    from azmlinfsrv.tools.comparison import Tolerance
+    from azmlinfsrv.comparison import Tolerance
     from azmlinfsrv.tools.recordings import RecordingError, find_recording, recordings_in
     from azmlinfsrv.tools.recordings import save_sample as save
     from azmlinfsrv.tools.replay import replay as send_again
@@ -241,7 +241,7 @@ def _counts(outcomes: list[Replayed]) -> dict[str, int]:
 
 
 def _text(outcomes: list[Replayed], slowdown: str) -> str:
-    from azmlinfsrv.tools.comparison import summary
+    from azmlinfsrv.comparison import summary
     from azmlinfsrv.tools.replay import median_ms
 
     width = max(len(it.recording.id) for it in outcomes)

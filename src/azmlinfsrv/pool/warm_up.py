@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import mimetypes
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Struct
 
 from azmlinfsrv.errors import RequestError, SettingsError
@@ -23,8 +21,7 @@ from azmlinfsrv.pool.call import Call, Stream, StreamCut
 
 if TYPE_CHECKING:
     from azmlinfsrv.pool.process import WorkerProcess
-
-_JSON = "application/json"
+    from azmlinfsrv.samples import SampleRequest
 
 
 class WarmUpRequest(Struct, frozen=True):
@@ -35,43 +32,37 @@ class WarmUpRequest(Struct, frozen=True):
 
 
 def read_warm_up(folder: str) -> list[WarmUpRequest]:
-    """The requests of a folder, by name: a file is a body, its type that of its name.
-
-    Of a JSON object with ``request`` in it (a sample with its expected ``response``) that
-    part is sent. Hidden files, folders and ``NAME.response.json`` are left out.
+    """The requests to ``/score`` among the samples of a folder, by name.
 
     Raises:
-        SettingsError: it cannot be read, or holds none.
+        SettingsError: one cannot be read, or there is none.
     """
+    from azmlinfsrv.samples import SampleError, samples_in  # most starts need none
+
     try:
-        files = sorted(
-            path
-            for path in Path(folder).iterdir()
-            if path.is_file()
-            and not path.name.startswith(".")
-            and not path.name.endswith(".response.json")
-        )
-        found = [WarmUpRequest(path.name, _request(path)) for path in files]
-    except OSError as error:
-        problem = f"{folder} cannot be read: {error.strerror}."
-        raise SettingsError([("--warmup_requests", problem)]) from error
+        samples = samples_in(Path(folder))
+    except (SampleError, OSError) as error:
+        raise SettingsError([("--warmup_requests", str(error))]) from error
+    found = [
+        WarmUpRequest(sample.file.name, _request(sample.name, sample.request))
+        for sample in samples
+        if sample.request.path.partition("?")[0] == "/score"
+    ]
     if not found:
-        problem = f"{folder} has no files. Put the bodies of requests there, a file each."
+        problem = f"{folder} has no sample of a request to /score (docs/samples.md)."
         raise SettingsError([("--warmup_requests", problem)])
     return found
 
 
-def _request(path: Path) -> Request:
-    body = path.read_bytes()
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    if kind == _JSON:
-        try:
-            content = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        except msgspec.MsgspecError:
-            content = {}
-        body = bytes(content.get("request", body))
-    headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(body))]
-    return Request("POST", "/score", headers=headers, body=body, request_id=f"warm-up {path.name}")
+def _request(name: str, sample: SampleRequest) -> Request:
+    body = sample.body or b""
+    headers = [
+        (key.lower().encode("latin-1"), value.encode("latin-1", "replace"))
+        for key, value in sample.headers.items()
+    ]
+    headers.append((b"content-length", b"%d" % len(body)))
+    path, _, query = sample.path.partition("?")
+    return Request(sample.method, path, query.encode(), headers, body, request_id=f"warm-up {name}")
 
 
 async def warm_up(process: WorkerProcess, requests: Sequence[WarmUpRequest]) -> str:

@@ -503,8 +503,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     warmup_requests: Annotated[
         str | None,
         Setting(
-            "Folder with bodies of requests, a file each, that every worker scores before it is "
-            "given calls. A script that fails them is not served.",
+            "Folder of samples that every worker scores before it is given calls. A script that "
+            "fails them is not served.",
             SCORING,
             flag="--warmup_requests",
             env=("AZMLINFSRV_WARMUP_REQUESTS",),

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from azmlinfsrv.comparison import Expected
+from azmlinfsrv.samples import Sample, samples_in
 from azmlinfsrv.tools.baseline import BaselineError, write_baseline
-from azmlinfsrv.tools.comparison import Expected
 from azmlinfsrv.tools.findings import Place, Report, SectionResult, Severity
-from azmlinfsrv.tools.samples import Sample, samples_in
 from azmlinfsrv.tools.sections import loading
 from azmlinfsrv.tools.sections.answers import check_samples
 from azmlinfsrv.tools.sections.budgets import check_budgets

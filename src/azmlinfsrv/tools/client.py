@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from azmlinfsrv.tools.samples import SampleRequest
+from azmlinfsrv.samples import SampleRequest
 
 TIMEOUT_S = 60.0
 

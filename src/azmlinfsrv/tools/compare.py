@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from azmlinfsrv.tools.client import Address, Answer, Client, NoAnswer
-from azmlinfsrv.tools.comparison import (
+from azmlinfsrv.comparison import (
     EXACT,
     Difference,
     Tolerance,
     answer_as_expected,
     differences,
 )
+from azmlinfsrv.samples import SampleRequest
+from azmlinfsrv.tools.client import Address, Answer, Client, NoAnswer
 from azmlinfsrv.tools.peers import under_prefix
-from azmlinfsrv.tools.samples import SampleRequest
 
 # Headers that differ by nature: time and ids are new with each answer, a server names itself,
 # and the rest is about the connection (RFC 9110, 7.6.1) or follows from the body.

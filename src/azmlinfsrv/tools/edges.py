@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from azmlinfsrv.tools.samples import SampleRequest
+from azmlinfsrv.samples import SampleRequest
 
 # Enough to be beyond what a script expects, and quick to send.
 HUGE_ITEMS = 10_000

@@ -22,9 +22,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
+from azmlinfsrv.samples import SampleRequest
 from azmlinfsrv.tools.client import Address, Answer
 from azmlinfsrv.tools.histogram import Histogram
-from azmlinfsrv.tools.samples import SampleRequest
 
 # How often waiting requests are looked at for their time limit, and progress is told.
 _TICK_S = 0.1

@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO
 
+from azmlinfsrv.samples import SampleRequest
 from azmlinfsrv.settings import FIELDS, environment
 from azmlinfsrv.tools.client import Address, Client, NoAnswer, parse_url
-from azmlinfsrv.tools.samples import SampleRequest
 from azmlinfsrv.worker.parent import die_with
 
 PORT = "{port}"  # in a command: where the number goes

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from azmlinfsrv.samples import SampleRequest, request_file
 from azmlinfsrv.telemetry.recording import SUFFIX, Recording, decode_recording
-from azmlinfsrv.tools.samples import SampleRequest, request_file
 
 # Of a connection, or of a body as it was sent then: the client says them itself.
 _NOT_SENT = frozenset(

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
 
-from azmlinfsrv.telemetry.recording import Recording
-from azmlinfsrv.tools.client import Address, Answer, Client, NoAnswer
-from azmlinfsrv.tools.comparison import (
+from azmlinfsrv.comparison import (
     EXACT,
     Difference,
     Expected,
@@ -17,9 +15,11 @@ from azmlinfsrv.tools.comparison import (
     body_as_expected,
     differences,
 )
+from azmlinfsrv.samples import SampleRequest
+from azmlinfsrv.telemetry.recording import Recording
+from azmlinfsrv.tools.client import Address, Answer, Client, NoAnswer
 from azmlinfsrv.tools.peers import under_prefix
 from azmlinfsrv.tools.recordings import reason_not_to_send, request_of
-from azmlinfsrv.tools.samples import SampleRequest
 
 _TYPE = "content-type"
 

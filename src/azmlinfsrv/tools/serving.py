@@ -22,9 +22,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from azmlinfsrv.samples import SampleRequest
 from azmlinfsrv.tools.client import Address, Client, NoAnswer
 from azmlinfsrv.tools.findings import Place
-from azmlinfsrv.tools.samples import SampleRequest
 from azmlinfsrv.worker.parent import die_with
 
 if TYPE_CHECKING:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from azmlinfsrv.comparison import differences, summary
+from azmlinfsrv.samples import Sample, unused_files, write_answer
 from azmlinfsrv.tools.client import Answer, NoAnswer
-from azmlinfsrv.tools.comparison import differences, summary
 from azmlinfsrv.tools.findings import Place, SectionResult
-from azmlinfsrv.tools.samples import Sample, unused_files, write_answer
 from azmlinfsrv.tools.sections.scene import Scene
 
 

@@ -6,10 +6,10 @@ beyond its limit is measured again, and the best of three counts.
 
 from __future__ import annotations
 
+from azmlinfsrv.samples import SampleRequest
 from azmlinfsrv.tools.budget import LIMITS, Budget, excesses
 from azmlinfsrv.tools.findings import SectionResult
 from azmlinfsrv.tools.load import Outcome, Plan, send_load
-from azmlinfsrv.tools.samples import SampleRequest
 from azmlinfsrv.tools.sections.scene import Scene
 
 _ATTEMPTS = 3

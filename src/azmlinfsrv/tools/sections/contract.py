@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from azmlinfsrv.samples import Sample, SampleRequest
 from azmlinfsrv.tools.client import Answer, NoAnswer
 from azmlinfsrv.tools.findings import Place, SectionResult
-from azmlinfsrv.tools.samples import Sample, SampleRequest
 from azmlinfsrv.tools.sections.answers import is_encoding_failure
 from azmlinfsrv.tools.sections.scene import Scene
 

@@ -7,11 +7,11 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 
+from azmlinfsrv.comparison import differences, summary
+from azmlinfsrv.samples import Sample
 from azmlinfsrv.tools.client import Answer, Client, NoAnswer
-from azmlinfsrv.tools.comparison import differences, summary
 from azmlinfsrv.tools.edges import Edge, edges_of
 from azmlinfsrv.tools.findings import Place, SectionResult
-from azmlinfsrv.tools.samples import Sample
 from azmlinfsrv.tools.sections.repeatability import as_answered
 from azmlinfsrv.tools.sections.scene import Scene
 

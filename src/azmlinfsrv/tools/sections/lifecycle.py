@@ -10,11 +10,11 @@ import signal
 import sys
 import time
 
+from azmlinfsrv.comparison import differences, summary
+from azmlinfsrv.samples import SampleRequest
 from azmlinfsrv.tools.client import NoAnswer
-from azmlinfsrv.tools.comparison import differences, summary
 from azmlinfsrv.tools.findings import SectionResult
 from azmlinfsrv.tools.load import Outcome, Plan, send_load
-from azmlinfsrv.tools.samples import SampleRequest
 from azmlinfsrv.tools.sections.repeatability import as_answered
 from azmlinfsrv.tools.sections.scene import Scene
 from azmlinfsrv.tools.serving import CannotServe

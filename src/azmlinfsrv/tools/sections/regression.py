@@ -14,10 +14,10 @@ import math
 import time
 from dataclasses import dataclass, field
 
+from azmlinfsrv.samples import SampleRequest
 from azmlinfsrv.tools.baseline import BaselineError, read_baseline, unpacked
 from azmlinfsrv.tools.client import Client, NoAnswer
 from azmlinfsrv.tools.findings import SectionResult
-from azmlinfsrv.tools.samples import SampleRequest
 from azmlinfsrv.tools.sections.scene import Options, Scene
 from azmlinfsrv.tools.serving import CannotServe, ScriptServer, cpu_s_of, serving
 from azmlinfsrv.tools.significance import p_greater, typical

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from azmlinfsrv.tools.client import Answer, NoAnswer
-from azmlinfsrv.tools.comparison import (
+from azmlinfsrv.comparison import (
     EXACT,
     Difference,
     Expected,
@@ -14,9 +13,10 @@ from azmlinfsrv.tools.comparison import (
     differences,
     summary,
 )
+from azmlinfsrv.samples import Sample
+from azmlinfsrv.tools.client import Answer, NoAnswer
 from azmlinfsrv.tools.findings import SectionResult
 from azmlinfsrv.tools.load import Plan, send_load
-from azmlinfsrv.tools.samples import Sample
 from azmlinfsrv.tools.sections.scene import Scene
 
 # Sums in another order differ in the last digits; what people mean by "the same" allows it.

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from azmlinfsrv.samples import Sample, SampleRequest
 from azmlinfsrv.tools.budget import Budget
 from azmlinfsrv.tools.client import Answer, Client
 from azmlinfsrv.tools.findings import Place
-from azmlinfsrv.tools.samples import Sample, SampleRequest
 from azmlinfsrv.tools.serving import ScriptServer
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from azmlinfsrv.tools.comparison import (
+from azmlinfsrv.comparison import (
     Expected,
     Json,
     Tolerance,

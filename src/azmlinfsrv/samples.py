@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from azmlinfsrv.tools.comparison import (
+from azmlinfsrv.comparison import (
     AnswerLike,
     Expected,
     Json,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from azmlinfsrv.tools.comparison import Json, Tolerance, differences
-from azmlinfsrv.tools.samples import (
+from azmlinfsrv.comparison import Json, Tolerance, differences
+from azmlinfsrv.samples import (
     SampleError,
     SampleRequest,
     request_file,

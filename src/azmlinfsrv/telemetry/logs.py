@@ -69,22 +69,6 @@ class SinkHandler(logging.Handler):
             self.handleError(record)
 
 
-class DirectHandler(logging.Handler):
-    """Writes records at once, and waits for whoever reads: for commands that serve nobody."""
-
-    def __init__(self, descriptor: int, formatter: logging.Formatter) -> None:
-        super().__init__()
-        self._descriptor = descriptor
-        self.setFormatter(formatter)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
-        try:
-            os.write(self._descriptor, (self.format(record) + "\n").encode("utf-8", "replace"))
-        except OSError:
-            pass  # nobody reads
-
-
 class DeferredHandler(logging.Handler):
     """Leaves a handler of the user's to a thread: files and sockets may be slow."""
 

@@ -29,7 +29,7 @@ DECISIONS = {
     "0:R3.8": "async init and run, generator run",
     "0:R3.10": "*args and **kwargs where their meaning is clear",
     "0:R3.12": "raw mode by a mark on the script's own functions",
-    "0:R3.14": "forms and multipart bodies reach a text-mode run",
+    "0:R3.14": "forms, multipart and compressed bodies reach a text-mode run as their text",
     "0:R3.18": "bad JSON and values of the wrong type are 400",
     "0:R3.26": "results that had no JSON form have one, or a message that names the place",
     "0:R3.27": "header values with commas of their own stay whole; nothing is doubled",

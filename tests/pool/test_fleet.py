@@ -380,7 +380,8 @@ def run(data):
     if data == "pid":
         return os.getpid()
     area = mmap.mmap(-1, int(data) << 20)
-    area.write(bytes(len(area)))
+    for _ in range(int(data)):
+        area.write(bytes(1 << 20))
     hoard.append(area)
     return os.getpid()
 """

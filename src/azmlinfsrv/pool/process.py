@@ -346,7 +346,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
             if DOORBELL is not None:
                 self._loop.call_soon(self._ring, call)
             return
-        if self._grace is not None or not all(one.is_over for one in self._calls):
+        others = (one for one in self._calls if one is not call) if self.batch_size > 1 else ()
+        if self._grace is not None or not all(one.is_over for one in others):
             return
         call = self._calls[0]
         self.send(Interrupt(call.id, reason))

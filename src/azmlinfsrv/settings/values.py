@@ -227,7 +227,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             flag="--max_request_line_bytes",
             env=("AZMLINFSRV_MAX_REQUEST_LINE_BYTES",),
         ),
-    ] = 32_768
+    ] = 65_536
     max_header_bytes: Annotated[
         int,
         Meta(ge=1024, le=8 * _MIB),

@@ -25,8 +25,9 @@ from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import StreamCut
 from azmlinfsrv.pool.interface import FailedReload, Readiness
 from azmlinfsrv.script.facts import ScriptFacts
-from azmlinfsrv.script.loader import script_path
+from azmlinfsrv.script.loader import MODULE_NAME, script_path
 from azmlinfsrv.script.location import Surroundings
+from azmlinfsrv.script.schema import forget_script
 from azmlinfsrv.servers.front_end import build_application
 from azmlinfsrv.settings import environment, read_settings, removed_variables, script_environment
 from azmlinfsrv.testing.answer import Head, IncompleteAnswer
@@ -163,6 +164,7 @@ def _start(options: WorkerOptions, where: Surroundings) -> LoadedScript:
     # The next test may write another script to the same file within the same second.
     writes_bytecode, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
+        forget_script(MODULE_NAME)  # inference-schema knows the last script by the same name
         return _away_from_loop(lambda: start_script(options, where, lambda: None))
     except Unusable as unusable:
         # The report holds the traceback already.

@@ -352,9 +352,9 @@ def test_a_worker_that_dies_while_the_script_is_broken_comes_back_with_the_next_
 
     (pid,) = _workers(server)
     os.kill(pid, signal.SIGKILL)
+    until(lambda: server.get("/health/ready").status == 503, 30, server.log)
     failed = b"User's init function failed"
     until(lambda: failed in server.get("/health/ready").body, 30, server.log)
-    assert server.get("/health/ready").status == 503
     save(server, SCRIPT.replace("return 1", "return 2"))
 
     becomes(server, b"2")

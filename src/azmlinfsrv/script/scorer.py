@@ -148,8 +148,8 @@ class ScriptScorer:
             inputs[HEADERS_PARAMETER] = header_dict(request)
         return inputs
 
-    def _run(self, **inputs: Any) -> Any:
-        """The one place that calls the user's ``run()``."""
+    def _run(self, /, **inputs: Any) -> Any:
+        """The one place that calls the user's ``run()``, which may have any parameter."""
         return self._script.run(**inputs)
 
     def _call(self, function: Callable[..., Any], inputs: dict[str, Any]) -> Any:

@@ -144,7 +144,7 @@ def test_large_bodies_are_refused_when_there_is_no_memory_for_more(
     server = serve(SCRIPT, *server_flags, "--max_buffered_bytes", str(5 * mib))
     head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (4 * mib)
     with socket.create_connection(("127.0.0.1", server.port)) as first:
-        body = b"sleep 1".ljust(4 * mib)
+        body = b"sleep 4".ljust(4 * mib)
         first.sendall(head + body)
         until(lambda: _is_refused(server, 2 * mib), 10, server.log)
 

@@ -27,6 +27,7 @@ from azmlinfsrv.errors import (
 )
 from azmlinfsrv.messages import Request, Response
 from azmlinfsrv.pool.call import Call, CallerLeft, Stream
+from azmlinfsrv.pool.counts import Counts
 from azmlinfsrv.pool.endings import hint_for_end
 from azmlinfsrv.pool.fleet import Fleet
 from azmlinfsrv.pool.fleet import Policy as FleetPolicy
@@ -77,33 +78,6 @@ class Policy(Struct, frozen=True):
     cancel_running: bool = False
     has_quarantine: bool = True
     waits_for_reports: bool = False
-
-
-class Counts:
-    """Calls that got no answer of the script's, by what came in between."""
-
-    def __init__(self) -> None:
-        self.left_waiting = 0
-        self.left_running = 0
-        self.cancelled = 0
-        self.refused = 0
-        self.expired_waiting = 0
-        self.expired_running = 0
-        self.lost = 0
-        self.quarantined = 0
-
-    def __str__(self) -> str:
-        words = {
-            "refused because the queue was full": self.refused,
-            "expired while waiting": self.expired_waiting,
-            "expired while running": self.expired_running,
-            "whose caller left while waiting": self.left_waiting,
-            "whose caller left while running": self.left_running,
-            "interrupted because of that": self.cancelled,
-            "lost with their process": self.lost,
-            "refused because they had ended processes": self.quarantined,
-        }
-        return ", ".join(f"{count} {what}" for what, count in words.items() if count)
 
 
 class ProcessPool:

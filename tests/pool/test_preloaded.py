@@ -85,7 +85,7 @@ def preload(tmp_path: Path) -> Iterator[Preload]:
         (tmp_path / "score.py").write_text(source)
         settings = Settings(entry_script="score.py", app_root=str(tmp_path))
         options = WorkerOptions.of(settings, parent_pid=os.getpid())
-        start = Start({}, [], "", msgspec.Raw(msgspec.msgpack.encode(options)))
+        start = Start({}, [], "", msgspec.msgpack.encode(options))
         spawned.append(Spawned(start, tmp_path))
         return spawned[-1]
 

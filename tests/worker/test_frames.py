@@ -36,7 +36,7 @@ from azmlinfsrv.worker.frames import (
 KIB = 1024
 
 TO_WORKER: list[ToWorker] = [
-    Start({"A": "1"}, ["B"], "/here", msgspec.Raw(msgspec.msgpack.encode({"k": 1}))),
+    Start({"A": "1"}, ["B"], "/here", msgspec.msgpack.encode({"k": 1})),
     Score(
         7,
         True,

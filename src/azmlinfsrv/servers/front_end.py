@@ -56,7 +56,7 @@ def build_pool(
         environment=script_environment(loaded),
         forget=list(removed_variables(environment())),
         path_head=_path_head(),
-        options=msgspec.Raw(msgspec.msgpack.encode(options)),
+        options=msgspec.msgpack.encode(options),
     )
     if settings.worker_memory_limit and (settings.in_process or sys.platform != "linux"):
         _log.warning("--worker_memory_limit is ignored: it needs Linux, and workers of their own.")

@@ -51,7 +51,7 @@ class Start(Struct, tag=1, array_like=True):
     environment: dict[str, str]
     forget: list[str]
     path_head: str
-    options: msgspec.Raw
+    options: bytes
 
 
 class Score(Struct, tag=2, array_like=True, gc=False):

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from benchmarks.chart import panels, svg
+from benchmarks.growth import Growth
+from benchmarks.growth import tables as growth_tables
 from benchmarks.jobs import JOBS, Job
-from benchmarks.load import Generator, LoadError, find_generator
+from benchmarks.load import LoadError, find_generator
 from benchmarks.peers import CHECKOUT, PEERS
 from benchmarks.report import (
     Circumstances,
-    Table,
     page_section,
     read_cpu_model,
     replace_section,
@@ -67,6 +68,11 @@ def parser() -> argparse.ArgumentParser:
         *("--seconds", "-d"), type=_positive, default=5, help="length of each load (default: 5)"
     )
     made.add_argument("--workers", type=_positive, default=1, help="of each server (default: 1)")
+    made.add_argument(
+        "--growth",
+        action="store_true",
+        help="instead: the base alone, with longer bodies, more connections, more workers",
+    )
     made.add_argument("--no-probe", action="store_true", help="leave out the probe measurement")
     made.add_argument(
         "--generator",
@@ -93,18 +99,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LoadError as error:
         reader.error(str(error))
     others = [name for name in options.peers if name != options.base]
-    plan = Plan(
-        jobs=[JOBS[name] for name in options.jobs],
-        peers=[PEERS[name] for name in (options.base, *others)],
-        rounds=options.rounds,
-        seconds=options.seconds,
-        workers=options.workers,
-        probes=not options.no_probe,
-    )
-    results = Results()
-    console = Console()
-    interrupted = _study(plan, generator, results)
-
     circumstances = Circumstances(
         date=datetime.datetime.now(tz=datetime.timezone.utc).strftime("%Y-%m-%d"),
         cpu=read_cpu_model(),
@@ -112,25 +106,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
         generator=generator.name,
-        workers=plan.workers,
-        rounds=plan.rounds,
-        seconds=plan.seconds,
+        workers=0 if options.growth else options.workers,
+        rounds=options.rounds,
+        seconds=options.seconds,
     )
-    found = tables(results, plan.all_jobs, options.base, others, budgets=options.base == "ours")
+    results = Results()
+    if options.growth:
+        growth = Growth(PEERS[options.base], options.rounds, options.seconds, generator, results)
+        interrupted = _carry_out(growth)
+        found = growth_tables(results, options.base)
+    else:
+        plan = Plan(
+            jobs=[JOBS[name] for name in options.jobs],
+            peers=[PEERS[name] for name in (options.base, *others)],
+            rounds=options.rounds,
+            seconds=options.seconds,
+            workers=options.workers,
+            probes=not options.no_probe,
+        )
+        interrupted = _carry_out(Study(plan, generator, results))
+        ours = options.base == "ours"
+        found = tables(results, plan.all_jobs, options.base, others, budgets=ours)
+
+    console = Console()
     for table in found:
         console.print(rich_table(table))
+    for failure in results.failures if options.growth else ():
+        console.print(f"{failure.job}: {failure.reason}", markup=False)
     console.print(circumstances.sentence, markup=False, highlight=False)
     if options.json:
         data = {"circumstances": dataclasses.asdict(circumstances), **results.as_data()}
         options.json.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
     if options.write and not interrupted:
-        _write(found, results, plan.all_jobs, [options.base, *others], circumstances)
-        console.print(f"Wrote {PAGE.relative_to(CHECKOUT)} and its charts.", markup=False)
+        if options.growth:
+            _write(page_section(found, circumstances, {}), "growth")
+        else:
+            charts = _draw(results, plan.all_jobs, [options.base, *others])
+            _write(page_section(found, circumstances, charts), "servers")
+        console.print(f"Wrote {PAGE.relative_to(CHECKOUT)}.", markup=False)
     return 130 if interrupted else 0
 
 
-def _study(plan: Plan, generator: Generator, results: Results) -> bool:
-    """Carry out *plan* under a progress bar; true if Ctrl-C (or SIGTERM) cut it short."""
+def _carry_out(study: Study | Growth) -> bool:
+    """Carry out *study* under a progress bar; true if Ctrl-C (or SIGTERM) cut it short."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -144,30 +162,18 @@ def _study(plan: Plan, generator: Generator, results: Results) -> bool:
     )
     # Talk goes to stderr, results to stdout.
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=2) as bar:
-        task = bar.add_task("start", total=plan.steps)
-        step = -1
-
-        def tell(what: str) -> None:
-            nonlocal step
-            step += 1
-            bar.update(task, completed=step, description=what)
-
-        study = Study(plan, generator, results, tell)
+        task = bar.add_task("start", total=study.steps)
         try:
-            study.run()
+            for step, what in enumerate(study.run()):
+                bar.update(task, completed=step, description=what)
         except KeyboardInterrupt:
             return True
-        tell("done")
+        bar.update(task, completed=study.steps, description="done")
     return False
 
 
-def _write(
-    found: Sequence[Table],
-    results: Results,
-    jobs: Sequence[Job],
-    peers: Sequence[str],
-    circumstances: Circumstances,
-) -> None:
+def _draw(results: Results, jobs: Sequence[Job], peers: Sequence[str]) -> dict[str, str]:
+    """Write a chart for each job; from a job's heading to the path of its chart."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     charts = {}
     for job in jobs:
@@ -175,8 +181,12 @@ def _write(
         if drawn:
             (PICTURES / f"{job.name}.svg").write_text(svg(job.heading, drawn), encoding="utf-8")
             charts[job.heading] = f"{PICTURES.name}/{job.name}.svg"
-    section = page_section(found, circumstances, charts)
-    PAGE.write_text(replace_section(PAGE.read_text(encoding="utf-8"), section), encoding="utf-8")
+    return charts
+
+
+def _write(section: str, which: str) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(replace_section(page, section, which), encoding="utf-8")
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

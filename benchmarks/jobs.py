@@ -27,6 +27,7 @@ class Job:
     ``blocks`` says that ``predict`` computes or waits long enough to hold up an event loop.
     ``waits`` says that it only waits, ``batches`` that many rows cost little more than one.
     ``trains`` says that the script, run as a program, writes what ``init()`` loads beside itself.
+    ``connections`` is how many are open in the load with many; 0 where there is none.
     """
 
     name: str
@@ -37,10 +38,12 @@ class Job:
     trains: bool = False
     batches: bool = False
     waits: bool = False
+    connections: int = 64
 
     @property
     def heading(self) -> str:
-        return f"{self.name}: {self.title}"
+        many = f", {self.connections} connections" if self.connections else ""
+        return f"{self.name}: {self.title}{many}"
 
     @property
     def source(self) -> Path:
@@ -94,6 +97,7 @@ JOBS = {
             script="mlp.py",
             body=lambda: _rows(1, 256),
             batches=True,
+            connections=32,
         ),
         Job(
             name="j5",
@@ -111,4 +115,5 @@ PROBE = Job(
     title="GET / every 10 ms while run() computes for 0.5 s",
     script="busy.py",
     body=lambda: b"{}",
+    connections=0,
 )

@@ -2,8 +2,10 @@
 
 A peer says what to install, which files to write beside the job's ``score.py``, how to start, and
 where to ask. Servers with a request format of their own say how to wrap a body and unwrap an
-answer. Everything else is each server's default, as its users get it; ours gets threads for
-the job that waits and ``@batch`` for the one that likes many rows.
+answer. A job that likes many rows at once gets the batching of every server that has it, of up to
+`BATCH_ROWS` rows, waiting `BATCH_WAIT_MS` for them where a server wants a time; ours does not
+wait. Ours gets threads for the job that waits. Everything else is each server's default, as its
+users get it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from typing import Any
 from benchmarks.jobs import Job
 
 CHECKOUT = Path(__file__).parent.parent
+BATCH_ROWS = 64
+BATCH_WAIT_MS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Peer:
     score_path: str = "/score"
     health_path: str = "/"
     environment: Mapping[str, str] = field(default_factory=dict)
-    wrap: Callable[[bytes], bytes] = lambda body: body
+    wrap: Callable[[Job, bytes], bytes] = lambda job, body: body
     unwrap: Callable[[Any], Any] = lambda answer: answer
 
 
@@ -80,7 +84,7 @@ def _batched(start: Start) -> dict[str, str]:
     if not start.job.batches:
         return {}
     return {
-        "batched.py": """\
+        "batched.py": f"""\
 import json
 from typing import Any
 
@@ -90,10 +94,10 @@ from azmlinfsrv import batch
 init = score.init
 
 
-@batch(max_size=64)
+@batch(max_size={BATCH_ROWS})
 def run(data: list[str]) -> list[Any]:
     rows = [row for body in data for row in json.loads(body)["data"]]
-    return [[answer] for answer in score.predict({"data": rows})]
+    return [[answer] for answer in score.predict({{"data": rows}})]
 """
     }
 
@@ -125,6 +129,9 @@ async def health() -> str:
 
 
 def _litserve(start: Start) -> dict[str, str]:
+    batching = ""
+    if start.job.batches:
+        batching = f"max_batch_size={BATCH_ROWS}, batch_timeout={BATCH_WAIT_MS / 1000}"
     return {
         "app.py": f"""\
 import litserve
@@ -138,21 +145,40 @@ class Api(litserve.LitAPI):
     def decode_request(self, request):
         return request
 
+    def batch(self, inputs):
+        return {{"data": [row for each in inputs for row in each["data"]]}}
+
     def predict(self, value):
         return score.predict(value)
+
+    def unbatch(self, output):
+        return [[row] for row in output]
 
     def encode_response(self, output):
         return output
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(Api(), accelerator="cpu", workers_per_device={start.workers})
+    api = Api({batching})
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device={start.workers})
     server.run(host="127.0.0.1", port={start.port}, generate_client_file=False)
 """
     }
 
 
 def _bentoml(start: Start) -> dict[str, str]:
+    if start.job.batches:  # a call is a list already, and lists are joined
+        api = f"""\
+    @bentoml.api(route="/score", batchable=True, max_batch_size={BATCH_ROWS})
+    def answer(self, value: list[list[float]]) -> list[list[float]]:
+        return score.predict({{"data": value}})
+"""
+    else:
+        api = """\
+    @bentoml.api(route="/score")
+    def answer(self, value: Any) -> Any:
+        return score.predict(value)
+"""
     return {
         "service.py": f"""\
 from typing import Any
@@ -166,15 +192,23 @@ class Score:
     def __init__(self) -> None:
         score.init()
 
-    @bentoml.api(route="/score")
-    def answer(self, value: Any) -> Any:
-        return score.predict(value)
-"""
+{api}"""
     }
+
+
+def _bentoml_wrap(job: Job, body: bytes) -> bytes:
+    return (
+        b'{"value": '
+        + (json.dumps(json.loads(body)["data"]).encode() if job.batches else body)
+        + b"}"
+    )
 
 
 def _mlserver(start: Start) -> dict[str, str]:
     http, grpc, metrics = (start.port, *start.spare_ports[:2])
+    batching = {}
+    if start.job.batches:
+        batching = {"max_batch_size": BATCH_ROWS, "max_batch_time": BATCH_WAIT_MS / 1000}
     return {
         "settings.json": json.dumps(
             {
@@ -186,7 +220,9 @@ def _mlserver(start: Start) -> dict[str, str]:
                 "debug": False,
             }
         ),
-        "model-settings.json": json.dumps({"name": "score", "implementation": "model.Score"}),
+        "model-settings.json": json.dumps(
+            {"name": "score", "implementation": "model.Score", **batching}
+        ),
         "model.py": """\
 import json
 
@@ -202,15 +238,19 @@ class Score(MLModel):
         return True
 
     async def predict(self, payload):
-        [text] = StringCodec.decode_input(payload.inputs[0])
-        answer = json.dumps(score.predict(json.loads(text)))
-        output = StringCodec.encode_output("answer", [answer])
+        texts = StringCodec.decode_input(payload.inputs[0])
+        if len(texts) == 1:
+            answers = [score.predict(json.loads(texts[0]))]
+        else:  # several calls, joined
+            rows = [row for text in texts for row in json.loads(text)["data"]]
+            answers = [[row] for row in score.predict({"data": rows})]
+        output = StringCodec.encode_output("answer", [json.dumps(each) for each in answers])
         return InferenceResponse(model_name=self.name, outputs=[output])
 """,
     }
 
 
-def _mlserver_wrap(body: bytes) -> bytes:
+def _mlserver_wrap(job: Job, body: bytes) -> bytes:
     tensor = {"name": "value", "shape": [1], "datatype": "BYTES", "data": [body.decode()]}
     return json.dumps({"inputs": [tensor]}).encode()
 
@@ -243,6 +283,12 @@ if __name__ == "__main__":
 
 
 def _mosec(start: Start) -> dict[str, str]:
+    forward, batching = "return score.predict(data)", ""
+    if start.job.batches:
+        batching = f", max_batch_size={BATCH_ROWS}, max_wait_time={BATCH_WAIT_MS}"
+        forward = """\
+rows = [row for each in data for row in each["data"]]
+        return [[row] for row in score.predict({"data": rows})]"""
     return {
         "app.py": f"""\
 import score
@@ -255,32 +301,46 @@ class Score(Worker):
         score.init()
 
     def forward(self, data):
-        return score.predict(data)
+        {forward}
 
 
 if __name__ == "__main__":
     server = Server()
-    server.append_worker(Score, num={start.workers})
+    server.append_worker(Score, num={start.workers}{batching})
     server.run()
 """
     }
 
 
 def _ray(start: Start) -> dict[str, str]:
+    ongoing = ""
+    call = """\
+    async def __call__(self, request):
+        return score.predict(await request.json())
+"""
+    if start.job.batches:
+        ongoing = f", max_ongoing_requests={2 * BATCH_ROWS}"  # its default of 5 bounds a batch
+        call = f"""\
+    @serve.batch(max_batch_size={BATCH_ROWS}, batch_wait_timeout_s={BATCH_WAIT_MS / 1000})
+    async def predict(self, values):
+        rows = [row for each in values for row in each["data"]]
+        return [[row] for row in score.predict({{"data": rows}})]
+
+    async def __call__(self, request):
+        return await self.predict(await request.json())
+"""
     return {
         "app.py": f"""\
 import score
 from ray import serve
 
 
-@serve.deployment(num_replicas={start.workers})
+@serve.deployment(num_replicas={start.workers}{ongoing})
 class Score:
     def __init__(self):
         score.init()
 
-    async def __call__(self, request):
-        return score.predict(await request.json())
-
+{call}
 
 if __name__ == "__main__":
     serve.start(http_options={{"host": "127.0.0.1", "port": {start.port}}})
@@ -337,7 +397,7 @@ PEERS = {
             ],
             health_path="/livez",
             environment={"BENTOML_DO_NOT_TRACK": "True"},
-            wrap=lambda body: b'{"value": ' + body + b"}",
+            wrap=_bentoml_wrap,
         ),
         Peer(
             name="mlserver",

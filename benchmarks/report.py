@@ -15,8 +15,17 @@ from benchmarks.results import BUDGETS, Measure, Results, judge
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-BEGIN = "<!-- benchmarks: begin (written by `make bench ARGS=--write`) -->"
-END = "<!-- benchmarks: end -->"
+# Between these lines of the page stands what `--write` writes.
+MARKERS = {
+    "servers": (
+        "<!-- benchmarks: begin (written by `make bench ARGS=--write`) -->",
+        "<!-- benchmarks: end -->",
+    ),
+    "growth": (
+        "<!-- growth: begin (written by `make bench ARGS='--growth --write'`) -->",
+        "<!-- growth: end -->",
+    ),
+}
 NOTHING = "-"
 # Servers beside the base in one table: more would not fit 80 columns.
 OTHERS_A_TABLE = 2
@@ -42,15 +51,16 @@ class Circumstances:
     system: str
     python: str
     generator: str
-    workers: int
+    workers: int  # 0 where it differs from row to row
     rounds: int
     seconds: int
 
     @property
     def sentence(self) -> str:
+        workers = f"{_count(self.workers, 'worker')}; " if self.workers else ""
         return (
             f"{self.date}, {self.cpu}, {self.cores} cores, {self.system}, Python {self.python}; "
-            f"load from {self.generator} on the same machine; {_count(self.workers, 'worker')}; "
+            f"load from {self.generator} on the same machine; {workers}"
             f"medians of {_count(self.rounds, 'round')} of {self.seconds} s a load."
         )
 
@@ -179,17 +189,18 @@ def page_section(
     return "\n\n".join(parts)
 
 
-def replace_section(page: str, section: str) -> str:
-    """*page* with everything between the markers replaced by *section*.
+def replace_section(page: str, section: str, which: str = "servers") -> str:
+    """*page* with everything between the markers *which* (of `MARKERS`) replaced by *section*.
 
     Raises:
         ValueError: the markers are not there, once each, in order.
     """
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in tail:
-        raise ValueError(f"the page must hold the lines {BEGIN!r} and {END!r} once each")
-    return f"{head}{BEGIN}\n\n{section}\n\n{END}{tail}"
+    first, last = MARKERS[which]
+    head, begin, rest = page.partition(first)
+    _, end, tail = rest.partition(last)
+    if not begin or not end or first in rest or last in tail:
+        raise ValueError(f"the page must hold the lines {first!r} and {last!r} once each")
+    return f"{head}{first}\n\n{section}\n\n{last}{tail}"
 
 
 def rich_table(table: Table) -> RichTable:

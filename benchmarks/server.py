@@ -98,7 +98,7 @@ def prepare(peer: Peer, job: Job, environment: Environment, home: Path = HOME) -
         expected = json.loads(_python(environment, folder, "-c", code))
     except subprocess.CalledProcessError as error:
         raise ServerError(f"{job.name} cannot run here: {_last_line(error.stderr)}") from error
-    return Task(peer, job, environment, folder, peer.wrap(body), expected)
+    return Task(peer, job, environment, folder, peer.wrap(job, body), expected)
 
 
 @contextmanager

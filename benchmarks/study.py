@@ -8,7 +8,7 @@ recorded with the reason and costs nobody else anything.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks import processes
@@ -17,9 +17,8 @@ from benchmarks.jobs import PROBE, Job
 from benchmarks.load import Generator, LoadError, probe
 from benchmarks.peers import Peer
 from benchmarks.results import Results, Sample
-from benchmarks.server import ServerError, Task, prepare, running, verify
+from benchmarks.server import Server, ServerError, Task, prepare, running, verify
 
-CONNECTIONS = 64
 WARM_UP_S = 1
 
 
@@ -35,11 +34,6 @@ class Plan:
     probes: bool = True
 
     @property
-    def steps(self) -> int:
-        """How often `Study` reports progress: installations, and then runs."""
-        return len(self.peers) * (1 + self.rounds * len(self.all_jobs))
-
-    @property
     def all_jobs(self) -> list[Job]:
         return [*self.jobs, *([PROBE] if self.probes else [])]
 
@@ -51,18 +45,23 @@ class Study:
     plan: Plan
     generator: Generator
     results: Results
-    tell: Callable[[str], None]
     _environments: dict[str, Environment] = field(default_factory=dict)
     _tasks: dict[tuple[str, str], Task] = field(default_factory=dict)
 
-    def run(self) -> None:
+    @property
+    def steps(self) -> int:
+        """How much `run` yields: installations, and then runs."""
+        return len(self.plan.peers) * (1 + self.plan.rounds * len(self.plan.all_jobs))
+
+    def run(self) -> Iterator[str]:
+        """Carry out the plan; yields what comes next, before each step."""
         for peer in self.plan.peers:
-            self.tell(f"install {peer.name}")
+            yield f"install {peer.name}"
             self._install(peer)
         for number in range(1, self.plan.rounds + 1):
             for job in self.plan.all_jobs:
                 for peer in self.plan.peers:
-                    self.tell(f"round {number}: {job.name} on {peer.name}")
+                    yield f"round {number}: {job.name} on {peer.name}"
                     if not self.results.has_failed(peer.name, job.name):
                         self._measure(peer, job)
 
@@ -90,34 +89,46 @@ class Study:
     def _load(self, task: Task) -> Sample:
         with running(task, self.plan.workers) as server:
             self.results.keeps_alive[task.peer.name] = server.keeps_alive
-            self.generator(server, CONNECTIONS, WARM_UP_S)
-            # A generator leaves when its time is up; the server may still have its calls waiting.
-            # The answer to one more call comes when those are done with.
-            verify(server)
-            one = self.generator(server, 1, self.plan.seconds)
-            before_s = processes.cpu_s(server.pid)
-            many = self.generator(server, CONNECTIONS, self.plan.seconds)
-            after_s = processes.cpu_s(server.pid)
-            pss_mb = processes.pss_mb(server.pid)
-            verify(server)
-        if not one.requests or not many.requests:
-            raise LoadError("no request was answered under load")
-        cpu_ms = None
-        if before_s is not None and after_s is not None:
-            cpu_ms = (after_s - before_s) * 1000 / many.requests
-        return {
-            "requests_per_s": many.requests / many.seconds,
-            "p50_ms": many.p50_ms,
-            "p99_ms": many.p99_ms,
-            "p50_one_ms": one.p50_ms,
-            "cpu_ms": cpu_ms,
-            "pss_mb": pss_mb,
-            "start_s": server.start_s,
-            "errors": one.errors + many.errors,
-        }
+            return load(server, self.generator, self.plan.seconds, task.job.connections, one=True)
 
     def _probe(self, task: Task) -> Sample:
         with running(task, self.plan.workers) as server:
             # One more than there are workers: the next call waits when one ends.
             seen = probe(server, self.plan.workers + 1, self.plan.seconds)
         return {"probe_p50_ms": seen.p50_ms, "probe_p99_ms": seen.p99_ms, "errors": seen.errors}
+
+
+def load(
+    server: Server, generator: Generator, seconds: int, connections: int, *, one: bool = False
+) -> Sample:
+    """Warm the server up, and measure it with *connections*; before that with one, if *one*.
+
+    Raises:
+        LoadError: no request was answered.
+        ServerError: it answers wrongly after the load.
+    """
+    generator(server, connections, WARM_UP_S)
+    # A generator leaves when its time is up; the server may still have its calls waiting.
+    # The answer to one more call comes when those are done with.
+    verify(server)
+    single = generator(server, 1, seconds) if one else None
+    before_s = processes.cpu_s(server.pid)
+    many = generator(server, connections, seconds)
+    after_s = processes.cpu_s(server.pid)
+    pss_mb = processes.pss_mb(server.pid)
+    verify(server)
+    if not many.requests or (single and not single.requests):
+        raise LoadError("no request was answered under load")
+    cpu_ms = None
+    if before_s is not None and after_s is not None:
+        cpu_ms = (after_s - before_s) * 1000 / many.requests
+    return {
+        "requests_per_s": many.requests / many.seconds,
+        "p50_ms": many.p50_ms,
+        "p99_ms": many.p99_ms,
+        "p50_one_ms": single.p50_ms if single else None,
+        "cpu_ms": cpu_ms,
+        "pss_mb": pss_mb,
+        "start_s": server.start_s,
+        "errors": many.errors + (single.errors if single else 0),
+    }

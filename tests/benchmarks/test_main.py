@@ -5,7 +5,7 @@ import pytest
 from benchmarks.__main__ import PAGE, parser
 from benchmarks.jobs import JOBS
 from benchmarks.peers import PEERS
-from benchmarks.report import replace_section
+from benchmarks.report import MARKERS, replace_section
 
 
 def test_defaults_are_two_jobs_beside_the_reference_server() -> None:
@@ -35,7 +35,8 @@ def test_wrong_usage_ends_with_status_2(
     assert arguments[0] in capsys.readouterr().err
 
 
-def test_the_page_has_its_markers() -> None:
+@pytest.mark.parametrize("which", list(MARKERS))
+def test_the_page_has_its_markers(which: str) -> None:
     page = PAGE.read_text(encoding="utf-8")
 
-    assert "new figures" in replace_section(page, "new figures")
+    assert "new figures" in replace_section(page, "new figures", which)

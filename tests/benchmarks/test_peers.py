@@ -19,7 +19,7 @@ def test_every_server_gets_readable_files_and_a_readable_request(peer: Peer, job
 
     for name, text in peer.files(start).items():
         ast.parse(text) if name.endswith(".py") else json.loads(text)
-    json.loads(peer.wrap(job.body()))
+    json.loads(peer.wrap(job, job.body()))
     assert peer.command(start)
 
 

@@ -59,6 +59,11 @@ def run(data):
         thread.join()
     elif what == "thread":
         threading.Thread(target=time.sleep, args=(600,)).start()
+    elif what == "fork":
+        if os.fork() == 0:  # in a session of its own, with every descriptor
+            os.setsid()
+            time.sleep(3)
+            os._exit(0)
     elif what == "child":
         child = subprocess.Popen(["sleep", "600"])
         open(order["path"], "w").write(str(child.pid))

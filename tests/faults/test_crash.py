@@ -116,6 +116,20 @@ def test_an_idle_worker_that_is_killed_costs_no_call(serve: Serve, flags: tuple[
     holds_the_same(server, before)
 
 
+def test_no_call_goes_to_a_dead_worker_whose_child_holds_its_connection(
+    serve: Serve, flags: tuple[str, ...]
+) -> None:
+    server = serve(FAULTY, *flags)
+    (worker,) = scoring_processes(server)
+    assert order(server, do="fork").status == 200
+
+    worker.kill()
+    psutil.wait_procs([worker], timeout=10)
+    next_ = order(server)
+
+    assert next_.status == 200
+
+
 def test_a_crash_takes_the_children_of_the_script_with_it(
     serve: Serve, flags: tuple[str, ...]
 ) -> None:

@@ -173,7 +173,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
     @property
     def is_idle(self) -> bool:
         """It could begin another call now."""
-        return self.room > 0 if self.slots > 1 else not self._calls
+        if self.slots > 1:
+            return self.room > 0
+        return not self._calls and self._return_code is None
 
     def is_computing(self, call: Call) -> bool:
         """Whether the call is being computed, and not only with it."""
@@ -182,7 +184,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
     @property
     def room(self) -> int:
         """How many more calls it may be sent now."""
-        if not self.is_ready or self._gone.is_set() or not self._is_connected:
+        if not self.is_ready or self._return_code is not None or not self._is_connected:
             return 0
         if self.slots > 1:
             return self.slots - len(self._calls)
@@ -569,6 +571,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
         elif self._loop is not None:
             # What it wrote last is still to be read. Children of the script's that left
             # its session may hold the socket open; they are not waited for.
+            self._supervisor.process_lost(self)
             self._exit_wait = self._loop.call_later(_LAST_WORDS_S, self._end)
 
     def _end(self) -> None:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from azmlinfsrv.app.authentication import Authentication, is_preflight
+from azmlinfsrv.app.batch import batch_headers
 from azmlinfsrv.app.buffers import BodyBudget
 from azmlinfsrv.app.content_coding import codings_of, decode
 from azmlinfsrv.app.correlation import Correlation, correlate
@@ -306,10 +307,10 @@ class Application:
                 run_ms,
                 timings.encode_s * 1000,
             )
-            if self._policy.dev and timings.batch_size > 1:
-                all_ms += b', batch;desc="%d"' % timings.batch_size
             timed = ((b"x-ms-run-fn-exec-ms", run_ms), (b"Server-Timing", all_ms))
             headers = [*headers, *timed]
+            if self._policy.dev:
+                headers += batch_headers(timings.batch)
         return Response(
             response.status,
             [*headers, *more, *self._constant, *correlation.headers],

@@ -507,12 +507,12 @@ class ProcessPool:
         )
 
     def _refuse_the_rest(self) -> None:
-        error = Unavailable(_STOPPING, headers=(self._retry_after(),))
+        retry_after = self._retry_after()
         for call in self._waiting:
-            call.fail(error)
+            call.fail(Unavailable(_STOPPING, headers=(retry_after,)))
         self._waiting.drop_over()
         for process in list(self.fleet.processes):
             for call in process.calls:
-                call.fail(error)
+                call.fail(Unavailable(_STOPPING, headers=(retry_after,)))
             if process.call is not None:
                 process.kill()

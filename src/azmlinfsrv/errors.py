@@ -35,7 +35,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from azmlinfsrv.messages import Request
+    from azmlinfsrv.messages import Batch, Request
 
 
 class ServerError(Exception):
@@ -95,6 +95,7 @@ class RequestError(ServerError):
     hint: str = ""
     report: bytes | bytearray | memoryview = b""  # `script.report.Report`, msgpack
     request: Request | None = None
+    batch: Batch | None = None  # the one it was computed in
 
     def __init__(
         self,

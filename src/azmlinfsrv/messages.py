@@ -52,6 +52,18 @@ class Request(Struct, frozen=True, gc=False):
         return b",".join(values) if values else None
 
 
+class Batch(Struct, frozen=True, gc=False):
+    """Calls that were computed together, seen from one of them.
+
+    Attributes:
+        size: How many there were, this one included.
+        wait_s: Seconds this one waited until they were sent to a worker.
+    """
+
+    size: int
+    wait_s: float
+
+
 class Timings(Struct, omit_defaults=True, gc=False):
     """Where the time of one scored call went, in seconds.
 
@@ -59,14 +71,14 @@ class Timings(Struct, omit_defaults=True, gc=False):
         queue_s: From the arrival of the call to its answer, without the other three: the
             wait for a worker, and the way there and back. The pool sets it, for which the
             struct is not frozen: another one a call would cost more than its header.
-        batch_size: How many calls were computed together.
+        batch: Set by the pool if the script is one that is given calls together.
     """
 
     parse_s: float = 0.0
     run_s: float = 0.0
     encode_s: float = 0.0
     queue_s: float = 0.0
-    batch_size: int = 1
+    batch: Batch | None = None
 
 
 class Response(Struct, frozen=True):

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from azmlinfsrv.app.authentication import Authentication, is_preflight
+from azmlinfsrv.app.batch import batch_headers
 from azmlinfsrv.app.buffers import BodyBudget
 from azmlinfsrv.app.content_coding import codings_of, decode
 from azmlinfsrv.app.correlation import Correlation, correlate
@@ -28,7 +29,7 @@ from azmlinfsrv.errors import (
     Unauthorized,
     Unavailable,
 )
-from azmlinfsrv.messages import BUFFERS, Headers, Request, Response
+from azmlinfsrv.messages import BUFFERS, Headers, Request, Response, Timings
 from azmlinfsrv.pool.call import CallerLeft
 from azmlinfsrv.pool.interface import Pool
 from azmlinfsrv.script.swagger import pick_version
@@ -36,6 +37,7 @@ from azmlinfsrv.settings import Secret, split_keys
 from azmlinfsrv.telemetry import logs
 
 if TYPE_CHECKING:
+    from azmlinfsrv.app.metrics import Metrics  # its library is an extra
     from azmlinfsrv.telemetry.capture import Capture  # 10 ms that most servers do not need
 
 _log = logging.getLogger("azmlinfsrv")
@@ -78,6 +80,7 @@ class Policy(Struct, frozen=True):
         reload: Every answer says so while the script on disk cannot be served.
         playground: Path of the entry script, if there is to be a page to try it from; empty
             means there is none.
+        metrics: Requests are counted, and ``/metrics`` says what was.
     """
 
     max_body_bytes: int
@@ -91,17 +94,20 @@ class Policy(Struct, frozen=True):
     dev: bool = False
     reload: bool = False
     playground: str = ""
+    metrics: bool = False
 
 
 class Route(Struct, frozen=True):
     """One path.
 
     Attributes:
+        path: Exact; also its name in metrics.
         methods: What the path answers; anything else is 405.
         is_logged: One line a request (R6.6); probes are not logged.
         is_open: Answered without a key, whatever the policy says.
     """
 
+    path: str
     methods: dict[str, Handler]
     is_logged: bool = True
     is_open: bool = False
@@ -153,35 +159,50 @@ class Application:
             "OPTIONS": self._score_or_options,
             "HEAD": self._score_or_refuse,
         }
-        self._routes = {
-            "/": Route(health, is_logged=False, is_open=True),
-            "/score": Route(score),
-            "/swagger.json": Route(swagger),
-            "/health/live": Route(live, is_logged=False, is_open=True),
-            "/health/ready": Route(ready, is_logged=False, is_open=True),
-        }
+        routes = [
+            Route("/", health, is_logged=False, is_open=True),
+            Route("/score", score),
+            Route("/swagger.json", swagger),
+            Route("/health/live", live, is_logged=False, is_open=True),
+            Route("/health/ready", ready, is_logged=False, is_open=True),
+        ]
         if policy.dev and policy.reload:
             last: dict[str, Handler] = {"GET": self._last_reload, "HEAD": self._last_reload}
-            self._routes["/dev/reload"] = Route(last, is_logged=False)
+            routes.append(Route("/dev/reload", last, is_logged=False))
         if policy.playground:
-            self._routes.update(self._playground_routes(policy))
+            routes += self._playground_routes(policy)
+        self._metrics = self._make_metrics() if policy.metrics else None
+        if self._metrics is not None:
+            figures: dict[str, Handler] = {
+                "GET": self._figures,
+                "HEAD": self._figures,
+                "OPTIONS": self._options,
+            }
+            routes.append(Route("/metrics", figures, is_logged=False))  # asked for every minute
+        self._routes = {route.path: route for route in routes}
         self._probes = {
             path: route
             for path, route in self._routes.items()
             if route.is_open and not route.is_logged
         }
 
-    def _playground_routes(self, policy: Policy) -> dict[str, Route]:
+    def _playground_routes(self, policy: Policy) -> list[Route]:
         from azmlinfsrv.app.playground import Playground  # most servers have none
 
         playground = Playground(policy.playground, dev=policy.dev, bodies=self.bodies)
-        return {
-            "/playground": Route(
+        return [
+            Route(
+                "/playground",
                 {"GET": playground.page, "HEAD": playground.page},
                 is_open=True,  # where its reader types the key
             ),
-            "/playground/samples": Route({"GET": playground.samples, "POST": playground.save}),
-        }
+            Route("/playground/samples", {"GET": playground.samples, "POST": playground.save}),
+        ]
+
+    def _make_metrics(self) -> Metrics:
+        from azmlinfsrv.app.metrics import Metrics  # its library is an extra
+
+        return Metrics(self._pool, self.bodies)
 
     async def handle(self, request: Request, caller: Caller) -> Response:
         """Answer one request.
@@ -206,10 +227,14 @@ class Application:
             # There is nobody to answer; the line says how long somebody waited.
             if route is not None and route.is_logged:
                 self._log(request, _CALLER_LEFT, perf_counter() - began, 0, correlation)
+            if self._metrics is not None:
+                self._count(route, _CALLER_LEFT, perf_counter() - began, None)
             raise
         except Exception:  # noqa: BLE001  # a fault of ours must not cost the caller an answer
             _log.exception("Encountered Exception")
             response = response_for(RequestError(_INTERNAL))  # R4.7, row G
+        if self._metrics is not None:
+            self._count(route, response.status, perf_counter() - began, response.timings)
         more: Headers = []
         if route is not None and request.method not in route.methods:
             route = None  # neither CORS headers nor a line in the log (R4.14, R6.6)
@@ -249,6 +274,13 @@ class Application:
             length,
             correlation.request_id,
         )
+
+    def _count(
+        self, route: Route | None, status: int, seconds: float, timings: Timings | None
+    ) -> None:
+        assert self._metrics is not None
+        path = "other" if route is None else route.path
+        self._metrics.requests.answered(path, status, seconds, timings)
 
     def admits(self, head: Request) -> bool:
         """Whether a request whose body has not been read yet may come in, as far as keys go."""
@@ -306,10 +338,10 @@ class Application:
                 run_ms,
                 timings.encode_s * 1000,
             )
-            if self._policy.dev and timings.batch_size > 1:
-                all_ms += b', batch;desc="%d"' % timings.batch_size
             timed = ((b"x-ms-run-fn-exec-ms", run_ms), (b"Server-Timing", all_ms))
             headers = [*headers, *timed]
+            if self._policy.dev:
+                headers += batch_headers(timings.batch)
         return Response(
             response.status,
             [*headers, *more, *self._constant, *correlation.headers],
@@ -363,6 +395,14 @@ class Application:
         facts = await self._pool.facts(self._policy.limit_s)
         document = facts.documents.answer(pick_version(request.query))
         return Response(200, [_JSON, (FUNCTION_FAILED, b"False")], document)
+
+    async def _figures(
+        self, request: Request, _correlation: Correlation, _caller: Caller
+    ) -> Response:
+        """``/metrics``: of the front end's own knowledge, so that it never waits."""
+        assert self._metrics is not None
+        text, content_type = self._metrics.text(request.header(b"accept"))
+        return Response(200, [(b"Content-Type", content_type)], text)
 
     # --- scoring ------------------------------------------------------------------------
 

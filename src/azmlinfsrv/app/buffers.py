@@ -20,10 +20,12 @@ class BodyBudget:
 
     Args:
         limit_bytes: For all of them together.
+    Attributes:
+        limit_bytes: The same.
     """
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._held_bytes = 0
         self._lock = threading.Lock()  # under Waitress two threads count
 
@@ -43,7 +45,7 @@ class BodyBudget:
             Overloaded: that would be too many.
         """
         with self._lock:
-            if self._held_bytes + more_bytes <= self._limit_bytes:
+            if self._held_bytes + more_bytes <= self.limit_bytes:
                 self._held_bytes += more_bytes
                 return
         raise Overloaded(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from azmlinfsrv.app.accept import prefers_html
+from azmlinfsrv.app.batch import batch_headers
 from azmlinfsrv.errors import RequestError
 from azmlinfsrv.messages import Headers, Request, Response
 
@@ -39,8 +40,12 @@ def report_response(error: RequestError, request: Request, request_id: str) -> R
             (b"Content-Type", b"text/html; charset=utf-8"),
             (b"Content-Security-Policy", _PAGE_POLICY),
         ]
-        return _failed(error, headers, page(report))
-    return _failed(error, [(b"Content-Type", b"application/json")], json.dumps(report).encode())
+        body = page(report)
+    else:
+        headers, body = [(b"Content-Type", b"application/json")], json.dumps(report).encode()
+    response = _failed(error, headers, body)
+    response.headers.extend(batch_headers(error.batch))
+    return response
 
 
 def _failed(error: RequestError, headers: Headers, body: bytes) -> Response:

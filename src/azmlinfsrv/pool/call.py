@@ -88,6 +88,10 @@ class Call:
             waited_s -= timings.parse_s + timings.run_s + timings.encode_s
             timings.queue_s = waited_s if waited_s > 0.0 else 0.0
 
+    def waited_s(self, until_s: float) -> float:
+        """Seconds from its arrival in the pool to *until_s*, on the clock of `perf_counter`."""
+        return until_s - self._given_s
+
     @property
     def is_awaited(self) -> bool:
         """Somebody waits for its answer, or for the rest of it."""
@@ -103,7 +107,10 @@ class Call:
     def fail(self, error: Exception) -> None:
         """Answer with an error; a stream that has begun is cut instead."""
         if not self.answered.done():
-            self.answered.set_exception(self.late or error)
+            error = self.late or error
+            if self.process is not None and isinstance(error, RequestError):
+                error.batch = self.process.batch_of(self)
+            self.answered.set_exception(error)
         elif self.stream is not None:
             self.stream.end(complete=False)
 

@@ -1,4 +1,7 @@
-"""How many calls were not answered by the script, and why; logged when the server ends."""
+"""How many calls were not answered by the script, and why.
+
+Logged when the server ends, and told by ``GET /metrics``.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,10 @@ class Counts:
         self.expired_running = 0
         self.lost = 0
         self.quarantined = 0
+
+    def by_reason(self) -> dict[str, int]:
+        """All of them, by the names they have here."""
+        return dict(vars(self))
 
     def __str__(self) -> str:
         words = {

@@ -121,6 +121,7 @@ class Fleet:
         slots: How many calls each computes at once.
         first_ready: Set when the first process can serve, or none ever will.
         loads: How often the script has been loaded, or tried to, by a start and by swaps.
+        replaced: How many processes others have taken the place of, by reason.
         failed_reload: How the last swap failed; None if it did not.
         imported_files: What the script imported when it was loaded last, well or not.
     """
@@ -153,6 +154,7 @@ class Fleet:
         self._swap_asked_s = 0.0
         self.failed_reload: FailedReload | None = None
         self.loads = 1
+        self.replaced = {"ended": 0, "worn": 0}
         self.imported_files: tuple[str, ...] = ()
         self._announced_pid = 0
         self._last_report = ""
@@ -463,6 +465,7 @@ class Fleet:
     # --- starting -----------------------------------------------------------------------
 
     def _replace(self, process: WorkerProcess) -> None:
+        self.replaced["ended"] += 1
         loop = asyncio.get_running_loop()
         how = f"The scoring process {process.pid} {process.how_it_ended()}"
         pause_s = 0.0
@@ -552,6 +555,7 @@ class Fleet:
     def _retire(self, process: WorkerProcess) -> None:
         """Give it no more calls; it ends when it has finished what it has."""
         was_ready, process.is_ready, process.is_retiring = process.is_ready, False, True
+        self.replaced["worn"] += process.is_worn
         self._dispatcher.process_lost(process)
         if was_ready:
             self._end_if_only_stuck(process)

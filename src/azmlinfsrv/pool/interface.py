@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from azmlinfsrv.messages import Request, Response
 from azmlinfsrv.script.facts import ScriptFacts
+from azmlinfsrv.telemetry.metrics import Batches
 
 
 class Readiness(Struct, frozen=True):
@@ -34,6 +35,32 @@ class FailedReload(Struct, frozen=True):
     reason: str
     location: str = ""
     told: bytes = b""
+
+
+class Figures(Struct, frozen=True):
+    """How the pool is doing, for ``GET /metrics``.
+
+    Attributes:
+        waiting: Calls that no worker computes.
+        running: Calls that one computes.
+        queue_size: How many may wait.
+        workers_ready: How many workers are given calls.
+        workers_wanted: How many there should be.
+        workers_replaced: By reason: they had ended, or were worn.
+        loads: How often the script was loaded, by a start and by reloads.
+        unanswered: Calls that got no answer of the script's, by reason.
+        batches: Those that were sent to workers; None if they are not counted.
+    """
+
+    waiting: int = 0
+    running: int = 0
+    queue_size: int = 0
+    workers_ready: int = 1
+    workers_wanted: int = 1
+    workers_replaced: dict[str, int] = {}
+    loads: int = 1
+    unanswered: dict[str, int] = {}
+    batches: Batches | None = None
 
 
 class Pool(Protocol):
@@ -72,3 +99,6 @@ class Pool(Protocol):
 
     def failed_reload(self) -> FailedReload | None:
         """How the last reload failed; None if it did not."""
+
+    def figures(self) -> Figures:
+        """The numbers right now."""

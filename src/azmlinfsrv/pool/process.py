@@ -14,9 +14,10 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from azmlinfsrv.messages import Buffer, Response, Timings
+from azmlinfsrv.messages import Batch, Buffer, Response, Timings
 from azmlinfsrv.pool.call import Call
 from azmlinfsrv.pool.claims import Claims
 from azmlinfsrv.pool.lines import LineReader, line_reader, relay
@@ -127,6 +128,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self.ready_s = 0.0
         self.slots = self.batch_size = 1
         self.batch_wait_s = 0.0
+        self._batch_calls = 0  # in the batch it computes
+        self._batch_begun_s = 0.0
         self.finished = 0
         self.last_call: float = math.inf
         self.computing_since = 0.0
@@ -284,7 +287,10 @@ class WorkerProcess(asyncio.BufferedProtocol):
         begun_s = self._loop.time() if self._loop is not None else 0.0
         if not self._calls:
             self.computing_since = begun_s
-        more_in_batch = len(calls) - 1 if self.batch_size > 1 else 0
+        more_in_batch = 0
+        if self.batch_size > 1:
+            more_in_batch = len(calls) - 1
+            self._batch_calls, self._batch_begun_s = len(calls), perf_counter()
         for call in calls:
             is_ahead = bool(self._calls) and self.computes_one
             ahead += is_ahead
@@ -312,6 +318,12 @@ class WorkerProcess(asyncio.BufferedProtocol):
         if ahead and self._claims is not None:
             self._claims.give(ahead)
         self._write(buffers)
+
+    def batch_of(self, call: Call) -> Batch | None:
+        """The batch that one of its calls is in; None if it is given no batches."""
+        if self.batch_size == 1:
+            return None
+        return Batch(self._batch_calls, call.waited_s(self._batch_begun_s))
 
     def take_back(self) -> list[Call]:
         """The calls sent ahead that it has not begun, oldest first; they are not its any more."""
@@ -516,6 +528,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
             return
         self._finish_output(has_more=answer.has_output)
         call.set_queue_time(answer.timings)
+        if self.batch_size > 1 and answer.timings is not None:
+            answer.timings.batch = self.batch_of(call)
         call.answer(Response(answer.status, answer.headers, body, answer.timings, answer.reason))
         self._finish_call(call, answer.timings)
 

@@ -15,6 +15,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from time import perf_counter
 
 from msgspec import Struct
 
@@ -31,7 +32,7 @@ from azmlinfsrv.pool.counts import Counts
 from azmlinfsrv.pool.endings import hint_for_end
 from azmlinfsrv.pool.fleet import Fleet
 from azmlinfsrv.pool.fleet import Policy as FleetPolicy
-from azmlinfsrv.pool.interface import FailedReload, Readiness
+from azmlinfsrv.pool.interface import FailedReload, Figures, Readiness
 from azmlinfsrv.pool.process import WorkerProcess
 from azmlinfsrv.pool.quarantine import Quarantine
 from azmlinfsrv.pool.reloader import Reloader
@@ -40,6 +41,7 @@ from azmlinfsrv.pool.spawn import Spawner
 from azmlinfsrv.pool.waiting import LOOK_S, WaitingCalls
 from azmlinfsrv.script.facts import ScriptFacts
 from azmlinfsrv.telemetry import logs
+from azmlinfsrv.telemetry.metrics import Batches
 from azmlinfsrv.worker.frames import Start
 
 _log = logging.getLogger("azmlinfsrv")
@@ -90,6 +92,7 @@ class ProcessPool:
         cannot_start: See `azmlinfsrv.pool.fleet.Fleet`.
         make_spawner: See there.
         reloader: Has the script loaded anew when it changes.
+        batches: Told of every batch.
     """
 
     def __init__(
@@ -101,10 +104,12 @@ class ProcessPool:
         cannot_start: Callable[[str], None],
         make_spawner: Callable[[], Spawner],
         reloader: Reloader | None = None,
+        batches: Batches | None = None,
     ) -> None:
         self._policy = policy
         self._given_up = cannot_start
         self._reloader = reloader
+        self._batches = batches
         self._service = ServiceTime()
         self.fleet = Fleet(
             start=start,
@@ -280,6 +285,22 @@ class ProcessPool:
         """See `Pool.failed_reload`."""
         return self.fleet.failed_reload
 
+    def figures(self) -> Figures:
+        """See `Pool.figures`."""
+        processes = list(self.fleet.processes)
+        running = sum(one.is_computing(call) for one in processes for call in one.calls)
+        return Figures(
+            waiting=self._in_flight() - running,
+            running=running,
+            queue_size=self._policy.queue_size,
+            workers_ready=sum(process.is_ready for process in self.fleet.serving),
+            workers_wanted=self.fleet.worker_count,
+            workers_replaced=self.fleet.replaced,
+            loads=self.fleet.loads,
+            unanswered=self.counts.by_reason(),
+            batches=self._batches,
+        )
+
     # --- deadlines ----------------------------------------------------------------------
 
     def _watch(self, deadline: float) -> None:
@@ -454,6 +475,9 @@ class ProcessPool:
         if not calls:
             return
         process.dispatch(calls)
+        if self._batches is not None and process.batch_size > 1:
+            begun_s = perf_counter()
+            self._batches.begun([call.waited_s(begun_s) for call in calls])
         if len(process.calls) > 1 and process.computes_one and not self._review_is_due:
             self._review_is_due = True
             asyncio.get_running_loop().call_later(_REVIEW_S, self._review)
@@ -507,12 +531,12 @@ class ProcessPool:
         )
 
     def _refuse_the_rest(self) -> None:
-        error = Unavailable(_STOPPING, headers=(self._retry_after(),))
+        retry_after = self._retry_after()
         for call in self._waiting:
-            call.fail(error)
+            call.fail(Unavailable(_STOPPING, headers=(retry_after,)))
         self._waiting.drop_over()
         for process in list(self.fleet.processes):
             for call in process.calls:
-                call.fail(error)
+                call.fail(Unavailable(_STOPPING, headers=(retry_after,)))
             if process.call is not None:
                 process.kill()

@@ -240,8 +240,7 @@ class ScriptScorer:
             outcome = self._outcome(next(remaining), request)
             if isinstance(outcome, Response):
                 encoded = perf_counter() - began_encoding
-                timings = Timings(parsed - began, ran - parsed, encoded, batch_size=len(calls))
-                outcome = replace(outcome, timings=timings)
+                outcome = replace(outcome, timings=Timings(parsed - began, ran - parsed, encoded))
             outcomes.append(outcome)
         return outcomes
 

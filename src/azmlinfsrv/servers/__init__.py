@@ -7,6 +7,7 @@ from azmlinfsrv.pool.reloader import MISSING, is_available
 from azmlinfsrv.pool.warm_up import read_warm_up
 from azmlinfsrv.servers.listening import open_listener
 from azmlinfsrv.settings import Loaded, Origin
+from azmlinfsrv.telemetry.metrics import check_available
 
 
 def check(loaded: Loaded) -> None:
@@ -22,6 +23,8 @@ def check(loaded: Loaded) -> None:
     if settings.reload and is_asked and not is_available():
         name = loaded.origins["reload"].name
         raise SettingsError([(name, f"Changes of the script cannot be noticed. {MISSING}")])
+    if settings.metrics:
+        check_available(loaded.origins["metrics"].name)
     if settings.tls_cert or settings.tls_key or settings.tls_client_ca:
         from azmlinfsrv.servers.tls import server_context  # 10 ms that most starts do not need
 

@@ -32,6 +32,7 @@ from azmlinfsrv.settings import (
     worker_environment,
 )
 from azmlinfsrv.telemetry.logs import FrontEndLogs
+from azmlinfsrv.telemetry.metrics import Batches
 from azmlinfsrv.worker.frames import Start
 from azmlinfsrv.worker.options import WorkerOptions
 
@@ -83,6 +84,7 @@ def build_pool(
         cannot_start=cannot_start,
         make_spawner=make_spawner or functools.partial(_spawner, settings, start),
         reloader=_reloader(settings) if settings.reload else None,
+        batches=Batches() if settings.metrics else None,
     )
 
 
@@ -152,6 +154,7 @@ def build_application(settings: Settings, pool: Pool) -> Application:
             playground=script_path(settings.entry_script, settings.app_root)
             if settings.dev or settings.playground
             else "",
+            metrics=settings.metrics,
         ),
         build_capture(settings),
     )

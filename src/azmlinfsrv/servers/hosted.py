@@ -25,6 +25,7 @@ from azmlinfsrv.app.application import Application
 from azmlinfsrv.errors import ScriptError, Unavailable
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
 from azmlinfsrv.settings import Loaded, Settings, environment, read_settings
+from azmlinfsrv.telemetry.metrics import check_available
 
 _log = logging.getLogger("azmlinfsrv")
 
@@ -61,6 +62,8 @@ class Hosted:
             from azmlinfsrv.telemetry.capture import open_folder
 
             open_folder(loaded.settings.record_dir, loaded.origins["record_dir"].name)
+        if loaded.settings.metrics:
+            check_available(loaded.origins["metrics"].name)
         self._report = ""
         self._limit_s = loaded.settings.scoring_timeout_ms / 1000
         self._pool = build_pool(loaded, self._cannot_start)

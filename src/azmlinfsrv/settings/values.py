@@ -632,6 +632,18 @@ class Settings(Struct, frozen=True, kw_only=True):
         ),
     ] = False
 
+    metrics: Annotated[
+        bool,
+        Setting(
+            "Count requests, calls and batches, and tell at /metrics, as Prometheus reads it. "
+            "Needs the extra [metrics].",
+            TELEMETRY,
+            flag="--metrics",
+            env=("AZMLINFSRV_METRICS",),
+            is_switch=True,
+        ),
+    ] = False
+
     record_dir: Annotated[
         str | None,
         Setting(

@@ -23,7 +23,7 @@ from azmlinfsrv.adapters.asgi import CONNECTION, AsgiApplication, Connection, Me
 from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed, ScriptError
 from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import StreamCut
-from azmlinfsrv.pool.interface import FailedReload, Readiness
+from azmlinfsrv.pool.interface import FailedReload, Figures, Readiness
 from azmlinfsrv.script.facts import ScriptFacts
 from azmlinfsrv.script.loader import MODULE_NAME, script_path
 from azmlinfsrv.script.location import Surroundings
@@ -362,6 +362,10 @@ class _ScriptPool:
     def failed_reload(self) -> FailedReload | None:
         """See `Pool`."""
         return None
+
+    def figures(self) -> Figures:
+        """See `Pool`; nothing waits here, and nothing is counted."""
+        return Figures()
 
 
 class _Items(AsyncIterator[bytes]):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from azmlinfsrv.collector import resting
 from azmlinfsrv.errors import StartupError
 
 
@@ -15,9 +16,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     Args:
         argv: Without the program's name; the process's own by default.
     """
-    from azmlinfsrv.cli.commands import run
-    from azmlinfsrv.cli.records import startup_records, write_record
-    from azmlinfsrv.cli.standard_streams import keep_descriptors
+    with resting():
+        from azmlinfsrv.cli.commands import run
+        from azmlinfsrv.cli.records import startup_records, write_record
+        from azmlinfsrv.cli.standard_streams import keep_descriptors
 
     keep_descriptors()
     try:

@@ -22,7 +22,7 @@ COMPAT = "azureml_inference_server_http"
 
 # Left to right: nothing imports to its right.
 ORDER = (
-    ("errors", "messages", "settings", "samples", "comparison"),
+    ("errors", "messages", "settings", "samples", "comparison", "collector"),
     ("telemetry",),
     ("script",),
     ("worker",),

@@ -20,8 +20,10 @@ def interpreter_command(module: str) -> list[str]:
     return [
         sys.executable,
         "-c",
-        "import sys; sys.path[:1] == [''] and sys.path.pop(0); "
-        f"from azmlinfsrv.worker.{module} import main; sys.exit(main())",
+        "import sys; sys.path[:1] == [''] and sys.path.pop(0)\n"
+        "from azmlinfsrv.collector import resting\n"
+        f"with resting(): from azmlinfsrv.worker.{module} import main\n"
+        "sys.exit(main())",
     ]
 
 

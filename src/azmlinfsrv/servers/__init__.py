@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
+
+from azmlinfsrv.collector import resting
 from azmlinfsrv.errors import SettingsError
 from azmlinfsrv.pool.reloader import MISSING, is_available
 from azmlinfsrv.pool.warm_up import read_warm_up
 from azmlinfsrv.servers.listening import open_listener
-from azmlinfsrv.settings import Loaded, Origin
+from azmlinfsrv.settings import Loaded, Origin, Settings
 from azmlinfsrv.telemetry.metrics import check_available
 
 
@@ -49,14 +53,20 @@ def serve(loaded: Loaded) -> int:
     if settings.separate_health_endpoint:
         ports.append(settings.health_port)
     listeners = [open_listener(settings.host, port) for port in ports]
+    with resting():
+        start = _find_start(settings)
+    return start(loaded, listeners)
+
+
+def _find_start(settings: Settings) -> Callable[[Loaded, list[socket.socket]], int]:
     if settings.in_process:
         from azmlinfsrv.servers import in_process
 
-        return in_process.serve(loaded, listeners)
+        return in_process.serve
     if settings.server == "waitress":
         from azmlinfsrv.servers import waitress
 
-        return waitress.serve(loaded, listeners)
+        return waitress.serve
     from azmlinfsrv.servers import gunicorn  # not there on Windows
 
-    return gunicorn.serve(loaded, listeners)
+    return gunicorn.serve

@@ -23,6 +23,7 @@ _BEFORE = "decided before a server is chosen; shown under the default one"
 _MODULE = "started as a module, so that the server cannot be chosen on the command line"
 
 _NO_WALL = "one process: nothing can end user code that does not stop, and it dies with it"
+_ANY_NUMBER = "what happens within one call, in whichever worker"
 _ONE_WORKER = "looks at the number of workers, which this server changes"
 
 # server -> what does not apply -> why. What: the beginning of a case's id.
@@ -32,6 +33,10 @@ NOT_ON: dict[str, dict[str, str]] = {
         "command_line/": _BEFORE,
         "settings/": _BEFORE,
         "swagger/": _BEFORE,
+        "cors/": _ANY_NUMBER,
+        "raw_mode/": _ANY_NUMBER,
+        "results/": _ANY_NUMBER,
+        "schema_mode/": _ANY_NUMBER,
         "loading/init is called once in a worker": _ONE_WORKER,
         "connections/the_probe_is_answered_while_scoring": "shown with one worker, where it counts",
         "platform/info appears": _ONE_WORKER,

@@ -358,7 +358,8 @@ def test_a_worker_that_dies_while_the_script_is_broken_comes_back_with_the_next_
     save(server, SCRIPT.replace("return 1", "return 2"))
 
     becomes(server, b"2")
-    assert server.get("/health/ready").body == b"Healthy"
+    # The worker that was missing may have been quicker than the reload.
+    until(lambda: server.get("/health/ready").body == b"Healthy", 30, server.log)
 
 
 def test_with_preload_a_worker_that_dies_comes_back_as_it_was(watched: Watched) -> None:

@@ -494,3 +494,18 @@ def test_a_port_in_use_ends_it_with_status_1(serve: Serve, tmp_path: Path) -> No
         assert "already in use" in second.log()
     finally:
         second.close()
+
+
+def test_connections_that_are_closed_take_no_new_one_with_them(serve: Serve) -> None:
+    """A descriptor that has just been closed is the next connection's."""
+    server = serve(OBEDIENT, "--server", "waitress", "--header_timeout", "1")
+
+    def wait_to_be_closed_and_come_again(_number: int) -> int:
+        with socket.create_connection(("127.0.0.1", server.port), 20) as silent:
+            assert silent.recv(1) == b""
+        return server.score(b"{}").status
+
+    with ThreadPoolExecutor(100) as clients:
+        for _ in range(3):
+            statuses = list(clients.map(wait_to_be_closed_and_come_again, range(100)))
+            assert statuses == [200] * 100

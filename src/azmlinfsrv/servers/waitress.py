@@ -27,7 +27,6 @@ from azmlinfsrv.servers.descriptors import raise_limit
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
 from azmlinfsrv.servers.limits import Limits
 from azmlinfsrv.servers.waitress_channel import AnswerThreads, Server
-from azmlinfsrv.servers.watch import SWEEP_S
 from azmlinfsrv.settings import Loaded, Settings
 from azmlinfsrv.telemetry import logs
 
@@ -128,6 +127,8 @@ class FrontEnd:
             self._turn(_STOPPING_TURN_S)
 
     def _turn(self, timeout_s: float) -> None:
+        for server in self._servers:
+            server.sweep()
         wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._sockets, count=1)
 
     def _is_drained(self, drained: Future[None]) -> bool:
@@ -175,7 +176,6 @@ def _adjustments(settings: Settings, listeners: list[socket.socket]) -> Adjustme
         sockets=listeners,
         backlog=_BACKLOG,
         connection_limit=_connection_limit(),
-        cleanup_interval=SWEEP_S,  # a look at every connection: see `watch`
         # Read on while a call waits: that is how a caller that leaves is noticed.
         channel_request_lookahead=1,
         max_request_header_size=settings.max_header_bytes + 1,

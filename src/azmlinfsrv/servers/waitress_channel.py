@@ -326,6 +326,7 @@ class Server(TcpWSGIServer):
         self.limits = limits
         self.is_stopping = False
         self._watches: dict[Channel, Watch] = {}
+        self._next_sweep_s = 0.0
         self._rests_until_s = 0.0
         super().__init__(
             application,
@@ -352,8 +353,21 @@ class Server(TcpWSGIServer):
             channel.handle_close()
 
     def maintenance(self, _now: float) -> None:
-        """Look at every connection, and end those that take too long; once a second."""
+        """Nothing: Waitress asks for it while it makes the list of what to poll.
+
+        What is closed then is polled all the same, and its descriptor may be another
+        connection's when the answer comes, which would be closed in its place.
+        """
+
+    def sweep(self) -> None:
+        """Look at every connection, and end those that take too long; once a second.
+
+        Call between two turns of the loop.
+        """
         now_s = time.monotonic()
+        if now_s < self._next_sweep_s:
+            return
+        self._next_sweep_s = now_s + SWEEP_S
         before, self._watches = self._watches, {}
         for channel in list(self.active_channels.values()):
             watch = self._watches[channel] = before.get(channel) or Watch(self.limits, now_s)

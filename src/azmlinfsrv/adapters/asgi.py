@@ -34,6 +34,9 @@ class Connection(Protocol):
     is_truncated: bool
     is_late: bool
 
+    def body_at_hand(self) -> Buffer | None:
+        """The whole body, if it is there and nobody has begun to take it; None if not."""
+
     async def whole_body(self) -> Buffer:
         """The whole body, in the one buffer it was received into; as much as came, if it broke."""
 
@@ -189,6 +192,12 @@ class AsgiCaller:
                 share.grow_to(int(value))
                 if self.connection is not None and int(value) >= _LARGE_BYTES:
                     return self._checked(await self.connection.whole_body())
+        if self.connection is not None:
+            at_hand = self.connection.body_at_hand()
+            if at_hand is not None:
+                if len(at_hand) > limit_bytes:  # sent in chunks
+                    raise too_large(limit_bytes)
+                return self._checked(at_hand)
         message = await self._receive()
         body: Buffer = message.get("body", b"")
         if message.get("more_body"):

@@ -6,10 +6,12 @@ import asyncio
 import re
 import sys
 import urllib.parse
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from azmlinfsrv.adapters.asgi import CONNECTION, Message, Send
@@ -71,7 +73,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._data = data
         count, body_bytes, was_chunked = len(data), self._body_bytes, self._is_chunked
         self._received_bytes += count
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+        except httptools.HttpParserUpgrade:
+            self._unsupported_upgrade_warning()
         scope: object = self.scope  # None before the first request
         if isinstance(scope, dict) and "path" in scope:
             self._head_bytes = 0
@@ -107,10 +114,21 @@ class HttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._body_bytes += len(body)
-        if self._connection.is_collecting:
-            self.cycle.body += body  # nobody is woken before it is whole
-        else:
-            super().on_body(body)
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        cycle.body += body
+        if not self._connection.is_collecting:  # else nobody is woken before it is whole
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
 
     # --- heads --------------------------------------------------------------------------
 
@@ -129,20 +147,46 @@ class HttpProtocol(HttpToolsProtocol):
             raise limits.head_too_long()
         if b"#" in self.url:
             raise BadInput("The request's target has a fragment.")  # RFC 9112, 3.2
-        version = self.parser.get_http_version()
-        if version != "1.1":
-            self.expect_100_continue = False  # RFC 9110, 10.1.1
+        parser, scope = self.parser, self.scope
+        version = parser.get_http_version()
         self._is_chunked = check_head(self.headers, version)
         self._chunk_overhead = 0
-        before = self.cycle
-        super().on_headers_complete()
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"], scope["raw_path"], scope["query_string"] = split_target(self.url)
+        before: RequestResponseCycle | None = self.cycle
+        cycle = self._begin(
+            # RFC 9110, 10.1.1
+            expect_100_continue=self.expect_100_continue and version == "1.1",
+            keep_alive=version == "1.1" and parser.should_keep_alive(),
+        )
         # Trailers come through the same door as header fields. They must not pass for
         # those (RFC 9110, 6.5.1), and nothing asks for them: they go nowhere.
         self.headers = []
-        if self.cycle is before:  # an upgrade that is not made
-            return
-        self._connection = HttpConnection(self, self.cycle)
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
+    def _begin(self, *, expect_100_continue: bool, keep_alive: bool) -> RequestResponseCycle:
+        """A request and its answer, as uvicorn keeps them, and what is ours of it."""
+        self.cycle = cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+        self._connection = HttpConnection(self, cycle)
         self.scope[CONNECTION] = self._connection  # type: ignore[literal-required]  # scopes are open to extension
+        return cycle
 
     # --- refusals -----------------------------------------------------------------------
 
@@ -209,22 +253,9 @@ class HttpProtocol(HttpToolsProtocol):
         path, _, query = target.partition(b"?")
         self.scope["path"] = urllib.parse.unquote(path.decode("ascii", "replace"))
         self.scope["raw_path"], self.scope["query_string"] = path, query
-        self.cycle = RequestResponseCycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=False,
-            on_response=self.on_response_complete,
-        )
-        self.cycle.more_body = False
-        self.scope[CONNECTION] = HttpConnection(self, self.cycle)  # type: ignore[literal-required]  # as below
-        self._start_asgi_task(self.cycle, self.app)
+        cycle = self._begin(expect_100_continue=False, keep_alive=False)
+        cycle.more_body = False
+        self._start_asgi_task(cycle, self.app)
 
     def _end_body(self, cycle: RequestResponseCycle) -> None:
         """There will be no more of this request; if its body is not whole it is refused."""
@@ -334,6 +365,19 @@ class _BodyOnly:
         self.on_message_complete = protocol.on_message_complete
 
 
+@lru_cache(maxsize=256)
+def split_target(target: bytes) -> tuple[str, bytes, bytes]:
+    """Path, path as it was sent, and query of a request target (RFC 9112, 3.2).
+
+    Raises:
+        HttpParserInvalidURLError: it is none.
+    """
+    parsed = httptools.parse_url(target)
+    raw_path: bytes = parsed.path
+    path = raw_path.decode("ascii")
+    return urllib.parse.unquote(path) if "%" in path else path, raw_path, parsed.query or b""
+
+
 class HttpConnection:
     """One request on its connection: `azmlinfsrv.adapters.asgi.Connection`."""
 
@@ -348,6 +392,15 @@ class HttpConnection:
     def disconnected(self) -> bool:
         """The peer has closed the connection."""
         return self._cycle.disconnected
+
+    def body_at_hand(self) -> Buffer | None:
+        """See `azmlinfsrv.adapters.asgi.Connection`."""
+        cycle = self._cycle
+        if cycle.more_body or cycle.waiting_for_100_continue or cycle.disconnected:
+            return None
+        cycle.flow.resume_reading()
+        body, cycle.body = cycle.body, bytearray()
+        return body
 
     async def whole_body(self) -> Buffer:
         """See `azmlinfsrv.adapters.asgi.Connection`."""

@@ -192,6 +192,8 @@ class FrontEndLogs:
         log_level: Lowest level that is logged.
         app_root: Where a ``logging.json`` is looked for; nowhere if empty.
         script: The entry script, beside which it is looked for as well.
+    Attributes:
+        is_json: Records are written in JSON.
     """
 
     def __init__(
@@ -199,7 +201,7 @@ class FrontEndLogs:
     ) -> None:
         global _console
         self._formatter = formatter_for(log_format)
-        self._is_json = log_format == "json"
+        self.is_json = log_format == "json"
         self._level = log_level
         self._pid = os.getpid()
         self._sinks = {
@@ -241,13 +243,6 @@ class FrontEndLogs:
             now_s, level, pid or self._pid, name, text, request_id, tail, extra
         )
         self._sinks[1].write(line + "\n")
-
-    def request(self, text: str, request_id: str, fields: Mapping[str, Any]) -> None:
-        """Write the line of a request; its id and its fields in JSON only, the text is fixed."""
-        if self._is_json:
-            self.record(ROOT, INFO, text, 0, request_id, None, "", fields)
-        else:
-            self.record(ROOT, INFO, text)
 
     def formatted(self, descriptor: int, text: str) -> None:
         """Write lines as they are."""
@@ -400,6 +395,8 @@ def request_line(
     text = request_text(method, path, query, status, seconds, length)
     if _console is None or _console.is_custom:
         _handle(ROOT, INFO, text, os.getpid(), "")
+    elif not _console.is_json:
+        _console.record(ROOT, INFO, text)
     else:
         fields = {
             "method": method,
@@ -408,7 +405,7 @@ def request_line(
             "duration_ms": round(seconds * 1000, 3),
             "bytes": length,
         }
-        _console.request(text, request_id, fields)
+        _console.record(ROOT, INFO, text, 0, request_id, None, "", fields)
 
 
 def access_line(request: Request, response: Response, seconds: float) -> None:

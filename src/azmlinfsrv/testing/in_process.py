@@ -241,10 +241,14 @@ class _Exchange:
             scope, self._receive, self._not_used
         )
 
-    async def whole_body(self) -> Buffer:
+    def body_at_hand(self) -> Buffer:
         """See `Connection`."""
         body, self._body = self._body or b"", b""
         return body
+
+    async def whole_body(self) -> Buffer:
+        """See `Connection`."""
+        return self.body_at_hand()
 
     def begin(self) -> None:
         """Go on to the end, or to the first piece of a stream."""

@@ -16,7 +16,8 @@ from soak.sampling import Sample, floor_growth, growth, settled_sample
 from soak.target import Contender, Target, serving
 
 REQUESTS = 24_000
-WARM_UP = 6_000
+# As many again come first: until heaps have seen every order of large and small.
+WARM_UP = 24_000
 # Everybody pauses after this many, so that nothing but the server itself is measured.
 BETWEEN_SAMPLES = 750
 CLIENTS = 16

@@ -48,8 +48,9 @@ LIMIT_MS = 3000
 GOOD_CLIENTS = 8
 # Everybody works for this long, then pauses for a sample, in seconds.
 ROUND_S = 8.0
-# Rounds before memory is compared: caches fill, every kind of request has been seen.
-WARM_UP_ROUNDS = 3
+# Rounds before memory is compared, of fifty in ten minutes: caches fill, every kind of request
+# has been seen, in every order.
+WARM_UP_ROUNDS = 10
 
 
 @dataclass(frozen=True, slots=True)

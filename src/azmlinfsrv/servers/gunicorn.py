@@ -26,6 +26,7 @@ from azmlinfsrv.adapters.asgi import AsgiApplication
 from azmlinfsrv.app import correlation
 from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
+from azmlinfsrv.servers.allocator import give_back_large_blocks
 from azmlinfsrv.servers.asgi_server import UVICORN_OPTIONS, DrainingServer
 from azmlinfsrv.servers.descriptors import raise_limit
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
@@ -144,6 +145,7 @@ class FrontEnd(UvicornWorker):
         self._logs = build_logs(loaded.settings)
         self._pool = build_pool(loaded, self._cannot_start)
         self._pool.launch()
+        give_back_large_blocks()
         super().init_process()
 
     def init_signals(self) -> None:

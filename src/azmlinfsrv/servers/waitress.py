@@ -23,6 +23,7 @@ from waitress.adjustments import Adjustments
 from azmlinfsrv.adapters.loop_thread import LoopThread
 from azmlinfsrv.adapters.wsgi import WsgiApplication, flask_app
 from azmlinfsrv.errors import ScriptError
+from azmlinfsrv.servers.allocator import give_back_large_blocks
 from azmlinfsrv.servers.descriptors import raise_limit
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
 from azmlinfsrv.servers.limits import Limits
@@ -80,6 +81,7 @@ class FrontEnd:
             # thread that made it. They start while this process still imports.
             self._pool = build_pool(self._loaded, self._cannot_start)
             self._pool.launch()
+            give_back_large_blocks()
             self._thread.start()
             # Not waited for: `/health/live` answers while a process is still to connect.
             self._attached = self._thread.submit(self._pool.attach())

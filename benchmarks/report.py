@@ -180,12 +180,16 @@ def _line(cells: Sequence[str]) -> str:
 def page_section(
     found: Sequence[Table], circumstances: Circumstances, charts: dict[str, str]
 ) -> str:
-    """What goes between the markers. *charts* gives a table's title to a picture's path."""
+    """What goes between the markers. *charts* gives a table's title to a picture's path.
+
+    A picture stands behind the first table of its title: with many servers there are several.
+    """
     parts = [circumstances.sentence]
+    left = dict(charts)
     for table in found:
         parts.append(markdown(table))
-        if table.title in charts:
-            parts.append(f"![{table.title}]({charts[table.title]})")
+        if table.title in left:
+            parts.append(f"![{table.title}]({left.pop(table.title)})")
     return "\n\n".join(parts)
 
 

@@ -15,8 +15,8 @@ from benchmarks.environments import Environment, InstallError, install
 from benchmarks.jobs import JOBS, Job
 from benchmarks.load import Generator, LoadError
 from benchmarks.peers import Peer
-from benchmarks.report import NOTHING, Table, number
-from benchmarks.results import Results
+from benchmarks.report import Table, figure
+from benchmarks.results import MEASURES, Results
 from benchmarks.server import ServerError, Task, prepare, running
 from benchmarks.study import load
 
@@ -66,14 +66,14 @@ def _points() -> list[Point]:
 
 
 POINTS = _points()
-# What the tables show of an axis: a sample's key, the column's title, and what it is made of.
-COLUMNS = (
-    ("requests_per_s", "requests/s"),
-    ("p50_ms", "p50 ms"),
-    ("p99_ms", "p99 ms"),
-    ("cpu_ms", "CPU ms per request"),
-    ("pss_mb", "memory MB (PSS)"),
-)
+# What the tables show, in the order of `MEASURES`, and the titles of it.
+COLUMNS = {
+    "requests_per_s": "requests/s",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
+    "cpu_ms": "CPU ms per request",
+    "pss_mb": "memory MB (PSS)",
+}
 TITLES = {
     "body": "A longer body, one connection, one worker; the script returns its length",
     "connections": "More connections, trivial script, one worker",
@@ -132,10 +132,13 @@ def tables(results: Results, peer: str, points: Sequence[Point] = POINTS) -> lis
         rows = []
         for point in points:
             if point.axis == axis:
-                values = [results.value(peer, point.job.name, key) for key, _ in COLUMNS]
-                cells = [NOTHING if value is None else number(value) for value in values]
+                cells = [
+                    figure(results.value(peer, point.job.name, measure.key), measure)
+                    for measure in MEASURES
+                    if measure.key in COLUMNS
+                ]
                 rows.append((point.label, *cells))
         if rows:
-            header = (axis, *(title for _, title in COLUMNS))
+            header = (axis, *COLUMNS.values())
             found.append(Table(title, header, tuple(rows)))
     return found

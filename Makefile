@@ -40,7 +40,7 @@ serve: $(VENV)/.package
 	  $(BIN)/python -m pip install --quiet --requirement "$(dir $(SCRIPT))requirements.txt"; fi
 	$(BIN)/azmlinfsrv --entry_script $(SCRIPT) --port $(PORT) $(ARGS)
 
-# All of them take every core; some, chosen with ARGS, run one after another.
+# All of them take every core, and more; some, chosen with ARGS, run one after another.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(or $(ARGS),-n $(TESTERS) --dist loadfile)
 

@@ -113,16 +113,13 @@ def _of_calls(figures: Figures) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "azmlinfsrv_calls_waiting_limit", "How many may (--queue_size).", figures.queue_size
     )
-    unanswered = CounterMetricFamily(
+    yield _by_reason(
         "azmlinfsrv_calls_unanswered",
         "Calls that got no answer of the script's: refused because the queue was full; "
         "expired or left by their caller, waiting or running; cancelled because of that; lost "
         "with their worker; quarantined.",
-        labels=("reason",),
+        figures.unanswered,
     )
-    for reason, count in figures.unanswered.items():
-        unanswered.add_metric((reason,), count)
-    yield unanswered
 
 
 def _of_workers(figures: Figures) -> Iterator[Metric]:
@@ -132,15 +129,12 @@ def _of_workers(figures: Figures) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "azmlinfsrv_workers_wanted", "Workers there should be.", figures.workers_wanted
     )
-    replaced = CounterMetricFamily(
+    yield _by_reason(
         "azmlinfsrv_worker_replacements",
         "Workers that another took the place of: ended by themselves or killed; worn by "
         "--max_requests, memory or a call that did not stop.",
-        labels=("reason",),
+        figures.workers_replaced,
     )
-    for reason, count in figures.workers_replaced.items():
-        replaced.add_metric((reason,), count)
-    yield replaced
     yield CounterMetricFamily(
         "azmlinfsrv_script_loads",
         "How often the script was loaded, by the start and by reloads, well or not.",
@@ -159,6 +153,13 @@ def _of_batches(batches: Batches) -> Iterator[Metric]:
         "Seconds a call waited until its batch was sent to a worker.",
         {(): batches.waits},
     )
+
+
+def _by_reason(name: str, help_text: str, counts: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, help_text, labels=("reason",))
+    for reason, count in counts.items():
+        family.add_metric((reason,), count)
+    return family
 
 
 def _histogram(

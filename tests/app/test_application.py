@@ -81,6 +81,9 @@ class FakeCaller:
         self.body = body
         self.limit_bytes = 0
 
+    def body_at_hand(self, limit_bytes: int) -> Buffer | None:
+        return None
+
     async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         self.limit_bytes = limit_bytes
         if isinstance(self.body, BaseException):

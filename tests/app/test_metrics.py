@@ -37,6 +37,9 @@ class FakePool:
 
 
 class FakeCaller:
+    def body_at_hand(self, limit_bytes: int) -> Buffer | None:
+        return None
+
     async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         return b"{}"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 START = """
 import logging, os, sys, threading
+from azmlinfsrv.messages import Request
 from azmlinfsrv.telemetry import logs
 front_end = logs.FrontEndLogs("text", "INFO", os.getcwd(), "score.py")
 log = logging.getLogger("azmlinfsrv")
@@ -56,7 +57,7 @@ def test_a_document_that_cannot_be_applied_leaves_the_defaults(tmp_path: Path) -
 def test_every_kind_of_line_arrives_in_order(tmp_path: Path) -> None:
     code = """
 log.info("one")
-logs.request_line("POST", "/score", b"", 200, 0.001, 5, "id-1")
+logs.request_line(Request("POST", "/score"), 200, 0.001, 5, "id-1")
 logs.relay("mine", 30, "two", 4711, "id-1", 0.0, "Traceback")
 logs.captured("azmlinfsrv.stderr", "three", 4711, "id-1")
 logs.formatted(1, "four\\n")

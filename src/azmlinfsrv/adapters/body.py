@@ -1,8 +1,17 @@
-"""How a body that cannot be taken is refused: the same words on every server."""
+"""The body of a request: whether there is one, and the words in which it is refused."""
 
 from __future__ import annotations
 
 from azmlinfsrv.errors import BadInput, BodyTooLarge, RequestTimeout
+from azmlinfsrv.messages import Headers
+
+
+def declares_body(headers: Headers) -> bool:
+    """Whether the head of a request announces a body (RFC 9112, 6.3)."""
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in headers
+    )
 
 
 def too_large(limit_bytes: int) -> BodyTooLarge:

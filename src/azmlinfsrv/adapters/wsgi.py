@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from azmlinfsrv.adapters.body import too_large, truncated
 from azmlinfsrv.adapters.loop_thread import LoopThread
 from azmlinfsrv.app.application import Application
-from azmlinfsrv.app.buffers import BodyShare
+from azmlinfsrv.app.buffers import SMALL_BYTES, BodyShare
 from azmlinfsrv.errors import BadInput, RequestError
 from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import CallerLeft
@@ -57,8 +57,6 @@ _OF_THE_SERVER = frozenset(
 )
 # R4.5: upper-case reason phrases, as clients of the reference server see them.
 _REASONS = {status.value: status.phrase.upper() for status in HTTPStatus}
-# A body up to this size is copied in the loop's own thread: quicker than asking another.
-_SMALL_BYTES = 1024 * 1024
 
 
 class WsgiApplication:
@@ -238,11 +236,13 @@ class _WsgiCaller:
 class BufferedCaller(_WsgiCaller):
     """A peer whose body the server holds in memory."""
 
+    def body_at_hand(self, limit_bytes: int) -> Buffer | None:
+        """See `azmlinfsrv.app.interface.Caller`."""
+        return self.read(limit_bytes) if self.declared_bytes() <= SMALL_BYTES else None
+
     async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         """See `azmlinfsrv.app.interface.Caller`."""
         # The server has it, and has counted it.
-        if int(self._environ.get("CONTENT_LENGTH") or 0) <= _SMALL_BYTES:
-            return self.read(limit_bytes)
         return await asyncio.get_running_loop().run_in_executor(None, self.read, limit_bytes)
 
 
@@ -254,6 +254,10 @@ class BlockingCaller(_WsgiCaller):
         self._orders: queue.SimpleQueue[tuple[int, asyncio.Future[Buffer]] | None] = (
             queue.SimpleQueue()
         )
+
+    def body_at_hand(self, limit_bytes: int) -> Buffer | None:
+        """See `azmlinfsrv.app.interface.Caller`; it is still to be read."""
+        return None
 
     async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         """See `azmlinfsrv.app.interface.Caller`."""

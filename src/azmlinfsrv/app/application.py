@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from azmlinfsrv.app.authentication import Authentication, is_preflight
 from azmlinfsrv.app.batch import batch_headers
-from azmlinfsrv.app.buffers import BodyBudget
+from azmlinfsrv.app.buffers import BodyBudget, BodyShare
 from azmlinfsrv.app.content_coding import codings_of, decode
 from azmlinfsrv.app.correlation import Correlation, correlate
 from azmlinfsrv.app.cors import Cors
@@ -59,6 +59,8 @@ _OWN_HEADERS = 2
 
 _HTML = (b"Content-Type", b"text/html; charset=utf-8")
 _JSON = (b"Content-Type", b"application/json")
+
+_NO_CODINGS: list[str] = []
 
 Handler = Callable[[Request, Correlation, Caller], Coroutine[Any, Any, Response]]
 
@@ -217,7 +219,7 @@ class Application:
         if self._capture is not None and route is self._routes["/score"]:
             caller = kept = KeptBody(caller)
         try:
-            response = await self._respond(request, caller, correlation, route)
+            response = await self._routed(request, caller, correlation, route)
         except RequestError as error:
             if self._policy.dev and request.path == "/score":
                 response = report_response(error, request, correlation.request_id)
@@ -226,7 +228,8 @@ class Application:
         except CallerLeft:
             # There is nobody to answer; the line says how long somebody waited.
             if route is not None and route.is_logged:
-                self._log(request, _CALLER_LEFT, perf_counter() - began, 0, correlation)
+                seconds = perf_counter() - began
+                logs.request_line(request, _CALLER_LEFT, seconds, 0, correlation.request_id)
             if self._metrics is not None:
                 self._count(route, _CALLER_LEFT, perf_counter() - began, None)
             raise
@@ -246,7 +249,8 @@ class Application:
         if route is not None and route.is_logged and correlation.error is None:
             body = response.body
             length = len(body) if isinstance(body, BUFFERS) else None
-            self._log(request, response.status, perf_counter() - began, length, correlation)
+            seconds = perf_counter() - began
+            logs.request_line(request, response.status, seconds, length, correlation.request_id)
         if self._policy.has_access_log:
             logs.access_line(request, response, perf_counter() - began)
         if self._capture is not None and kept is not None and route is not None:
@@ -255,25 +259,6 @@ class Application:
                 request = replace(request, headers=kept.headers)
             response = self._capture.take(request, kept.body, response, seconds, request_id)
         return response
-
-    def _log(
-        self,
-        request: Request,
-        status: int,
-        seconds: float,
-        length: int | None,
-        correlation: Correlation,
-    ) -> None:
-        """The one line a request (R6.6)."""
-        logs.request_line(
-            request.method,
-            request.path,
-            request.query,
-            status,
-            seconds,
-            length,
-            correlation.request_id,
-        )
 
     def _count(
         self, route: Route | None, status: int, seconds: float, timings: Timings | None
@@ -302,9 +287,10 @@ class Application:
             return routes.get("/" + path.lstrip("/"))  # R4.2
         return route
 
-    async def _respond(
+    def _routed(
         self, request: Request, caller: Caller, correlation: Correlation, route: Route | None
-    ) -> Response:
+    ) -> Coroutine[Any, Any, Response]:
+        """What answers the request, if it is one that is answered."""
         handler = None if route is None else route.methods.get(request.method)
         if self._authentication is not None and (route is None or not route.is_open):
             if handler is not None and is_preflight(request):
@@ -318,7 +304,7 @@ class Application:
             raise MethodNotAllowed(_NOT_ROUTED, headers=((b"Allow", route.allow),))
         if correlation.error is not None:
             raise correlation.error
-        return await handler(request, correlation, caller)
+        return handler(request, correlation, caller)
 
     def _finish(self, response: Response, more: Headers, correlation: Correlation) -> Response:
         """Add what every response carries, in the order of R4.6."""
@@ -408,20 +394,24 @@ class Application:
 
     async def _score(self, request: Request, correlation: Correlation, caller: Caller) -> Response:
         arrived_s = perf_counter()
-        limit_s = self._policy.limit_s
-        callers_s = callers_limit_s(request.headers)
-        is_callers = callers_s < (limit_s or math.inf)
-        share = self.bodies.share()
+        limit_s, limit_bytes = self._policy.limit_s, self._policy.max_body_bytes
+        callers_s, codings, headers = math.inf, _NO_CODINGS, request.headers
+        if not correlation.is_plain:
+            callers_s = callers_limit_s(headers)
+            codings = codings_of(headers)
+        share: BodyShare | None = None
         scored = request
         try:
-            headers, limit_bytes = request.headers, self._policy.max_body_bytes
-            codings = codings_of(headers)
-            body = await caller.read_body(limit_bytes, share)
-            if codings:
-                headers, body = await decode(codings, headers, body, limit_bytes)
-                share.grow_to(len(body))
-                if isinstance(caller, KeptBody):
-                    caller.headers, caller.body = headers, body
+            body = caller.body_at_hand(limit_bytes)
+            if body is None or codings:
+                share = self.bodies.share()
+                if body is None:
+                    body = await caller.read_body(limit_bytes, share)
+                if codings:
+                    headers, body = await decode(codings, headers, body, limit_bytes)
+                    share.grow_to(len(body))
+                    if isinstance(caller, KeptBody):
+                        caller.headers, caller.body = headers, body
             scored = Request(
                 request.method,
                 request.path,
@@ -435,6 +425,7 @@ class Application:
                 correlation.request_id,
                 correlation.client_request_id,
             )
+            is_callers = callers_s < (limit_s or math.inf)
             return await self._pool.submit(
                 scored,
                 callers_s if is_callers else limit_s,
@@ -446,7 +437,8 @@ class Application:
             error.request = scored  # with its body
             raise
         finally:
-            share.release()
+            if share is not None:
+                share.release()
 
     async def _score_or_options(
         self, request: Request, correlation: Correlation, caller: Caller

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from azmlinfsrv.errors import BadInput, BodyTooLarge, UnsupportedMediaType
 from azmlinfsrv.messages import Buffer, Headers
 
+CONTENT_ENCODING = b"content-encoding"
 _ACCEPTED = (b"Accept-Encoding", b"gzip, deflate")
 # More than one is legal and unheard of; many would be a way to make us work.
 _MOST_CODINGS = 2
@@ -33,7 +34,7 @@ def codings_of(headers: Headers) -> list[str]:
     """
     codings: list[str] = []
     for name, value in headers:
-        if name == b"content-encoding":
+        if name == CONTENT_ENCODING:
             codings += [part.strip().lower() for part in value.decode("latin-1").split(",")]
     if codings:
         codings = [coding for coding in codings if coding not in ("", "identity")]
@@ -65,7 +66,7 @@ async def decode(
     headers = [
         length if name == b"content-length" else (name, value)
         for name, value in headers
-        if name != b"content-encoding"
+        if name != CONTENT_ENCODING
     ]
     return headers, plain
 

@@ -7,6 +7,8 @@ from random import Random
 
 from msgspec import Struct
 
+from azmlinfsrv.app.content_coding import CONTENT_ENCODING
+from azmlinfsrv.app.deadline import TIMEOUTS
 from azmlinfsrv.errors import HeaderTooLong
 from azmlinfsrv.messages import Headers
 
@@ -17,7 +19,16 @@ _DEPRECATED = (
     "x-ms-request-id header has been deprecated and will be removed from future versions of "
     "the server. Please use x-ms-client-request-id."
 )
-_NAMES = frozenset((b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id", b"traceid"))
+_NAMES = frozenset(
+    (
+        b"x-request-id",
+        b"x-ms-request-id",
+        b"x-ms-client-request-id",
+        b"traceid",
+        CONTENT_ENCODING,
+        *TIMEOUTS,
+    )
+)
 
 # Ids need to be unique, not secret; the operating system is asked for a seed once.
 _random = Random()
@@ -31,12 +42,14 @@ class Correlation(Struct, frozen=True, gc=False):
         client_request_id: The client's own; empty if it sent none.
         headers: What the response carries, in the order of R4.6.
         error: Set if an id is too long; the response carries only what R4.12 leaves.
+        is_plain: No header has an id, a limit, or a coding: there is nothing more to look for.
     """
 
     request_id: str
     client_request_id: str
     headers: Headers
     error: HeaderTooLong | None = None
+    is_plain: bool = False
 
 
 def correlate(headers: Headers) -> Correlation:
@@ -45,16 +58,13 @@ def correlate(headers: Headers) -> Correlation:
     for name, value in headers:
         if name in _NAMES:
             given[name] = given[name] + b"," + value if name in given else value
-    trace = given.pop(b"traceid", None)
-    tail = [] if trace is None else [(b"TraceId", trace)]
-    if not given:
+    if not given:  # as nearly always
         new = new_id()
         ours = new.encode()
-        return Correlation(new, "", [(b"x-request-id", ours), (b"x-ms-request-id", ours), *tail])
-    return _correlate(given, tail)
-
-
-def _correlate(given: dict[bytes, bytes], tail: Headers) -> Correlation:
+        ids = [(b"x-request-id", ours), (b"x-ms-request-id", ours)]
+        return Correlation(new, "", ids, None, is_plain=True)
+    trace = given.pop(b"traceid", None)
+    tail = [] if trace is None else [(b"TraceId", trace)]
     # R4.11, with the decision: an empty id counts as absent, whichever it is.
     request = given.get(b"x-request-id", b"").strip()
     legacy = given.get(b"x-ms-request-id", b"").strip()

@@ -8,8 +8,8 @@ import re
 from azmlinfsrv.errors import BadInput
 from azmlinfsrv.messages import Headers
 
-# Seconds in one of what the header counts in.
-_UNITS = {b"x-ms-request-timeout-ms": 0.001, b"request-timeout": 1.0}
+# Seconds in one of what the header counts in, by its name.
+TIMEOUTS = {b"x-ms-request-timeout-ms": 0.001, b"request-timeout": 1.0}
 _NUMBER = re.compile(rb"\d{1,12}(?:\.\d{1,9})?")
 
 
@@ -24,14 +24,14 @@ def callers_limit_s(headers: Headers) -> float:
     """
     limit_s = math.inf
     for name, value in headers:
-        if name in _UNITS:
+        if name in TIMEOUTS:
             limit_s = min(limit_s, _seconds(name, value))
     return limit_s
 
 
 def _seconds(name: bytes, value: bytes) -> float:
     text = value.strip()
-    seconds = float(text) * _UNITS[name] if _NUMBER.fullmatch(text) else 0.0
+    seconds = float(text) * TIMEOUTS[name] if _NUMBER.fullmatch(text) else 0.0
     if not seconds:
         unit = "milliseconds" if name == b"x-ms-request-timeout-ms" else "seconds"
         raise BadInput(

@@ -11,6 +11,12 @@ from azmlinfsrv.messages import Buffer
 class Caller(Protocol):
     """Whoever waits for the answer to one request."""
 
+    def body_at_hand(self, limit_bytes: int) -> Buffer | None:
+        """The whole body, if it is here, not over *limit_bytes*, and too small to be counted.
+
+        None means that `read_body` has to be asked; it says what that raises.
+        """
+
     async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         """The whole body.
 

@@ -22,6 +22,12 @@ class KeptBody:
         self.headers: Headers | None = None
         self.has_left = caller.has_left
 
+    def body_at_hand(self, limit_bytes: int) -> Buffer | None:
+        """See `Caller`."""
+        body = self._caller.body_at_hand(limit_bytes)
+        self.body = body or b""
+        return body
+
     async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         """See `Caller`."""
         self.body = await self._caller.read_body(limit_bytes, share)

@@ -28,14 +28,16 @@ class Writer(Protocol):
 
 
 class LineReader(Protocol):
-    """Reads one pipe; every line becomes a log record tagged with the request at hand."""
+    """Reads one pipe; every line becomes a log record tagged with the request at hand.
+
+    Attributes:
+        lines: What has been read.
+    """
+
+    lines: Lines
 
     async def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read from now on."""
-
-    @property
-    def is_partial(self) -> bool:
-        """Something has been read that is not a whole line yet."""
 
     def drain(self) -> None:
         """Read what is there now: the call that wrote it is over.
@@ -55,31 +57,30 @@ def line_reader(logger: str, descriptor: int, writer: Writer) -> LineReader:
 
 
 class Lines:
-    """Splits what comes into lines, and logs them."""
+    """Splits what comes into lines, and logs them.
+
+    Attributes:
+        partial: What has been read that is not a whole line yet.
+    """
 
     def __init__(self, logger: str, writer: Writer) -> None:
         self._logger = logger
         self._writer = writer
-        self._partial = b""
+        self.partial = b""
 
     def take(self, data: bytes) -> None:
         """Log the lines that are whole."""
-        *lines, self._partial = (self._partial + data).split(b"\n")
+        *lines, self.partial = (self.partial + data).split(b"\n")
         for line in lines:
             self._log(line)
-        while len(self._partial) > _LINE_BYTES:
-            self._log(self._partial[:_LINE_BYTES])
-            self._partial = self._partial[_LINE_BYTES:]
-
-    @property
-    def is_partial(self) -> bool:
-        """Something has been read that is not a whole line yet."""
-        return bool(self._partial)
+        while len(self.partial) > _LINE_BYTES:
+            self._log(self.partial[:_LINE_BYTES])
+            self.partial = self.partial[_LINE_BYTES:]
 
     def finish(self) -> None:
         """A line without an end is complete, too."""
-        if self._partial:
-            line, self._partial = self._partial, b""
+        if self.partial:
+            line, self.partial = self.partial, b""
             self._log(line)
 
     def _log(self, line: bytes) -> None:
@@ -100,20 +101,15 @@ class ThreadReader:
 
     def __init__(self, logger: str, descriptor: int, writer: Writer) -> None:
         self._descriptor = descriptor
-        self._lines = Lines(logger, writer)
+        self.lines = Lines(logger, writer)
 
     async def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """See `LineReader`."""
         threading.Thread(target=self._read, args=(loop,), name="output", daemon=True).start()
 
-    @property
-    def is_partial(self) -> bool:
-        """See `LineReader`."""
-        return self._lines.is_partial
-
     def drain(self) -> None:
         """See `LineReader`; what has come so far is here already."""
-        self._lines.finish()
+        self.lines.finish()
 
     def close(self) -> None:
         """See `LineReader`; the thread ends when nobody holds the other end any more."""
@@ -122,8 +118,8 @@ class ThreadReader:
         with open(self._descriptor, "rb", buffering=0) as pipe:
             try:
                 while data := pipe.read(65536):
-                    loop.call_soon_threadsafe(self._lines.take, data)
-                loop.call_soon_threadsafe(self._lines.finish)
+                    loop.call_soon_threadsafe(self.lines.take, data)
+                loop.call_soon_threadsafe(self.lines.finish)
             except (OSError, RuntimeError):
                 pass  # the pipe broke, or the loop is closed: the server has stopped
 
@@ -133,7 +129,7 @@ class PipeReader(asyncio.Protocol):
 
     def __init__(self, logger: str, descriptor: int, writer: Writer) -> None:
         self._descriptor = descriptor
-        self._lines = Lines(logger, writer)
+        self.lines = Lines(logger, writer)
         self._transport: asyncio.BaseTransport | None = None
         self._is_closed = False
 
@@ -145,21 +141,16 @@ class PipeReader(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Log the lines that are whole."""
-        self._lines.take(data)
+        self.lines.take(data)
 
     def eof_received(self) -> None:
         """Nobody writes any more."""
-        self._lines.finish()
+        self.lines.finish()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The pipe is closed."""
-        self._lines.finish()
+        self.lines.finish()
         self._is_closed = True
-
-    @property
-    def is_partial(self) -> bool:
-        """Something has been read that is not a whole line yet."""
-        return self._lines.is_partial
 
     def drain(self) -> None:
         """Read what is there now: the call that wrote it is over.
@@ -177,7 +168,7 @@ class PipeReader(asyncio.Protocol):
                 break
             left -= len(data)
             self.data_received(data)
-        self._lines.finish()
+        self.lines.finish()
 
     def close(self) -> None:
         """Stop reading."""

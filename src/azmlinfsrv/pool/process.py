@@ -451,7 +451,10 @@ class WorkerProcess(asyncio.BufferedProtocol):
         """Bytes have arrived."""
         try:
             for header, body in self._reader.received(nbytes):
-                self._take(header, body)
+                if type(header) is Answer:  # as nearly always
+                    self._take_answer(header, body)
+                else:
+                    self._take(header, body)
             if self._has_finished:
                 self._has_finished = False
                 self._supervisor.process_has_room(self)
@@ -476,9 +479,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
     # --- what the process says ----------------------------------------------------------
 
     def _take(self, header: ToFrontEnd, body: Buffer) -> None:
-        if isinstance(header, Answer):
-            self._take_answer(header, body)
-        elif isinstance(header, Record):
+        if isinstance(header, Record):
             relay(header, body, self.pid, self._request_id_of(header.call_id))
         elif isinstance(header, Formatted):
             logs.formatted(header.descriptor, str(body, "utf-8", "replace"))
@@ -523,15 +524,19 @@ class WorkerProcess(asyncio.BufferedProtocol):
         return None
 
     def _take_answer(self, answer: Answer, body: Buffer) -> None:
-        call = self._current(answer.call_id)
-        if call is None:
+        calls = self._calls
+        call: Call | None
+        if calls and calls[0].id == answer.call_id:
+            call = calls[0]
+        elif (call := self._current(answer.call_id)) is None:
             return
         self._finish_output(has_more=answer.has_output)
-        call.set_queue_time(answer.timings)
-        if self.batch_size > 1 and answer.timings is not None:
-            answer.timings.batch = self.batch_of(call)
-        call.answer(Response(answer.status, answer.headers, body, answer.timings, answer.reason))
-        self._finish_call(call, answer.timings)
+        timings = answer.timings
+        call.set_queue_time(timings)
+        if self.batch_size > 1 and timings is not None:
+            timings.batch = self.batch_of(call)
+        call.answer(Response(answer.status, answer.headers, body, timings, answer.reason))
+        self._finish_call(call, timings)
 
     def _take_failure(self, failure: Failure, report: Buffer) -> None:
         call = self._current(failure.call_id)
@@ -552,9 +557,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
 
     def _finish_output(self, *, has_more: bool) -> None:
         """A call is over: what it wrote is complete, the line it did not end as well."""
-        for lines in self._lines:
-            if has_more or lines.is_partial:
-                lines.drain()
+        for reader in self._lines:
+            if has_more or reader.lines.partial:
+                reader.drain()
 
     def _drain_output(self) -> None:
         if self._claims is not None:

@@ -198,7 +198,7 @@ class ProcessPool:
         if self._is_stopping and not self._is_busy():
             raise Unavailable(_STOPPING, headers=(self._retry_after(),))
         loop = asyncio.get_running_loop()
-        if self._quarantine and self._quarantine.refuses(request):
+        if self._quarantine.lengths and self._quarantine.refuses(request):
             self._refuse_fatal(request)
         now_s = loop.time()
         self._last_id += 1
@@ -236,7 +236,7 @@ class ProcessPool:
             self._cancel_look_is_due = True
             loop.call_later(_CANCEL_LOOK_S, self._look_at_running)
         response = await call.answered
-        if self._quarantine and not isinstance(response.body, Stream):
+        if self._quarantine.lengths and not isinstance(response.body, Stream):
             self._quarantine.answered(request)
         if has_left():
             self.counts.left_running += 1

@@ -18,19 +18,20 @@ _ENDED_OFTEN_ENOUGH = 2
 
 
 class Quarantine:
-    """Counts, by fingerprint, how many processes a request has ended."""
+    """Counts, by fingerprint, how many processes a request has ended.
+
+    Attributes:
+        lengths: Of the bodies of the requests that are suspected: one of another length needs
+            no fingerprint to be told apart.
+    """
 
     def __init__(self) -> None:
         self._ended: OrderedDict[bytes, tuple[int, float]] = OrderedDict()  # how often, when last
-        # A body of another length needs no fingerprint to be told apart.
-        self._lengths: dict[int, int] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._ended)
+        self.lengths: dict[int, int] = {}
 
     def refuses(self, request: Request) -> bool:
         """Whether the request has ended enough processes."""
-        if len(request.body) not in self._lengths:
+        if len(request.body) not in self.lengths:
             return False
         count, _ = self._ended.get(fingerprint(request), (0, 0.0))
         return count >= _ENDED_OFTEN_ENOUGH
@@ -57,7 +58,7 @@ class Quarantine:
 
     def answered(self, request: Request) -> None:
         """A process has answered *request*: it is above suspicion."""
-        if len(request.body) in self._lengths:
+        if len(request.body) in self.lengths:
             key = fingerprint(request)
             if key in self._ended:
                 self._forget(key)
@@ -65,18 +66,18 @@ class Quarantine:
     def clear(self) -> None:
         """Forget everything: there is another script."""
         self._ended.clear()
-        self._lengths.clear()
+        self.lengths.clear()
 
     def _forget(self, key: bytes) -> None:
         del self._ended[key]
         self._count_length(int.from_bytes(key[-8:], "big"), -1)
 
     def _count_length(self, length: int, by: int) -> None:
-        count = self._lengths.get(length, 0) + by
+        count = self.lengths.get(length, 0) + by
         if count:
-            self._lengths[length] = count
+            self.lengths[length] = count
         else:
-            self._lengths.pop(length, None)
+            self.lengths.pop(length, None)
 
 
 def fingerprint(request: Request) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from azmlinfsrv.adapters.asgi import AsgiApplication
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.servers.limits import Limits
 from azmlinfsrv.servers.protocol import HttpProtocol
@@ -33,6 +34,7 @@ class DrainingServer(uvicorn.Server):
     """uvicorn's server, with limits, which answers what it has taken before it stops.
 
     Args:
+        application: Starts and stops with the server, and answers its requests.
         limits: How long is waited for whom.
         tls: What connections are accepted with; None for plain HTTP.
     """
@@ -40,6 +42,7 @@ class DrainingServer(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
+        application: AsgiApplication,
         pool: ProcessPool,
         limits: Limits,
         drain_timeout_s: float,
@@ -47,7 +50,8 @@ class DrainingServer(uvicorn.Server):
     ) -> None:
         # What is left when the drain is over has a second to be written.
         config.timeout_graceful_shutdown = round(drain_timeout_s) + 1
-        config.http = functools.partial(HttpProtocol, limits)  # type: ignore[assignment]  # it is called, no more
+        config.app = application
+        config.http = functools.partial(HttpProtocol, limits, application.handle)  # type: ignore[assignment]  # it is called, no more
         super().__init__(config)
         self._pool = pool
         self._limits = limits

@@ -9,7 +9,6 @@ control socket in anybody's home folder.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -24,6 +23,7 @@ from uvicorn_worker import UvicornWorker
 
 from azmlinfsrv.adapters.asgi import AsgiApplication
 from azmlinfsrv.app import correlation
+from azmlinfsrv.collector import settle
 from azmlinfsrv.errors import ScriptError
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.servers.allocator import give_back_large_blocks
@@ -173,24 +173,22 @@ class FrontEnd(UvicornWorker):
             self._tls.renew()
         self._server = DrainingServer(
             self.config,
+            AsgiApplication(
+                build_application(settings, self._pool),
+                startup=self._pool.attach,
+                shutdown=self._pool.close,
+            ),
             self._pool,
             Limits.of(settings),
             settings.drain_timeout_s,
             self._tls.context,
-        )
-        self.config.app = AsgiApplication(
-            build_application(settings, self._pool),
-            startup=self._pool.attach,
-            shutdown=self._pool.close,
         )
         self._install_sigquit_handler()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         loop.add_signal_handler(signal.SIGTTIN, self._pool.resize, 1)
         loop.add_signal_handler(signal.SIGTTOU, self._pool.resize, -1)
-        # What is here now stays: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+        settle()
         # The sockets themselves: uvloop closes Gunicorn's wrappers of them twice.
         await self._server.serve(sockets=[wrapper.sock for wrapper in self.sockets])
         if not self._server.started:

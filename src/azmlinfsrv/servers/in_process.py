@@ -61,18 +61,16 @@ class _FrontEnd:
         self._listeners = listeners
         self._main_thread = ThisProcess()
         self._pool: ProcessPool = build_pool(loaded, self._cannot_start, lambda: self._main_thread)
-        config = uvicorn.Config(
-            AsgiApplication(
-                build_application(settings, self._pool),
-                startup=self._pool.attach,
-                shutdown=self._pool.close,
-            ),
-            log_config=None,
-            **UVICORN_OPTIONS,
+        application = AsgiApplication(
+            build_application(settings, self._pool),
+            startup=self._pool.attach,
+            shutdown=self._pool.close,
         )
+        config = uvicorn.Config(application, log_config=None, **UVICORN_OPTIONS)
         self._settings = settings
         self._server = DrainingServer(
             config,
+            application,
             self._pool,
             Limits.of(settings),
             settings.drain_timeout_s,

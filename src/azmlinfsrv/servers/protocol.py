@@ -6,17 +6,18 @@ import asyncio
 import re
 import sys
 import urllib.parse
-from functools import lru_cache
+from collections import deque
+from functools import lru_cache, partial
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from azmlinfsrv.adapters.asgi import CONNECTION
+from azmlinfsrv.adapters.peer import CLOSE, Handle, answer
 from azmlinfsrv.app.failures import NOSNIFF, response_for
 from azmlinfsrv.errors import BadInput, RequestError
-from azmlinfsrv.servers.connection import STATUS_LINES, HttpConnection
+from azmlinfsrv.messages import Buffer, Request
+from azmlinfsrv.servers.exchange import STATUS_LINES, Exchange
 from azmlinfsrv.servers.head_rules import check_head
 from azmlinfsrv.servers.limits import Limits, head_late
 from azmlinfsrv.servers.watch import Phase, Seen, Verdict, bytes_in_kernel
@@ -31,30 +32,64 @@ _LINGER_S = 2.0
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """httptools parses, uvicorn keeps the connection.
+    """httptools parses, uvicorn keeps the connection, `Exchange` is one request of it.
 
     Added: what the parser takes and RFC 9112 does not is refused, heads have limits, a
     truncated body is answered, a whole response is written at once, and a connection can
     tell what it waits for (`observe`), so that it needs no timers.
+
+    Args:
+        limits: How much of a request is taken.
+        handle: Answers the requests.
+    Attributes:
+        cycle: The last request that came, as uvicorn calls it; None before the first.
+        is_broken: Nothing is read any more.
+        sent_bytes: Handed to the transport.
     """
 
-    _connection: HttpConnection
-    _data = b""
+    cycle: Exchange | None  # type: ignore[assignment]  # uvicorn asks what it has in common with its own
     is_broken = False
+    sent_bytes = 0
+    _data = b""
     _is_held = False
     # The head that is arriving, and how much of it has come.
-    _head_scope: object = None
+    _is_in_head = True
+    _heads = 0
+    _counted_head = 0
     _head_bytes = 0
     # The body that is arriving, if it is chunked: what is not body of what has come.
     _is_chunked = False
     _chunk_overhead = 0
     _received_bytes = 0
     _body_bytes = 0
-    sent_bytes = 0
 
-    def __init__(self, limits: Limits, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, limits: Limits, handle: Handle, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limits = limits
+        self._handle = handle
+        # In the order they came; the first is being answered.
+        self._unanswered: deque[Exchange] = deque()
+
+    # --- the connection -----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """A peer has connected."""
+        super().connection_made(transport)
+        self._client = self.client[0] if self.client else ""
+        self._server = f"{self.server[0]}:{self.server[1]}" if self.server else ""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer has gone."""
+        for exchange in self._unanswered:
+            exchange.leave()
+        self._unanswered.clear()
+        self.cycle = None
+        super().connection_lost(exc)
+
+    def write(self, data: Buffer) -> None:
+        """Send bytes."""
+        self.sent_bytes += len(data)
+        self.transport.write(data)
 
     # --- bytes --------------------------------------------------------------------------
 
@@ -71,21 +106,20 @@ class HttpProtocol(HttpToolsProtocol):
             self.send_400_response("")
         except httptools.HttpParserUpgrade:
             self._unsupported_upgrade_warning()
-        scope: object = self.scope  # None before the first request
-        if isinstance(scope, dict) and "path" in scope:
-            self._head_bytes = 0
-            if was_chunked and self._is_chunked:
-                self._chunks_go_on(count - (self._body_bytes - body_bytes))
-        else:
+        if self._is_in_head:
             self._head_goes_on(count)
+            return
+        self._head_bytes = 0
+        if was_chunked and self._is_chunked:
+            self._chunks_go_on(count - (self._body_bytes - body_bytes))
 
     def _head_goes_on(self, count: int) -> None:
         """The parser has no limit for the head of a request."""
-        if self._head_scope is self.scope:
+        if self._counted_head == self._heads:
             self._head_bytes += count
         else:
             # Something else may have come before it in the same piece.
-            self._head_scope = self.scope
+            self._counted_head = self._heads
             self._head_bytes = 1 + self._parsed_head_bytes()
         if self._head_bytes > self._limits.head_bytes and not self.is_broken:
             self._refuse(self._limits.head_too_long())
@@ -106,30 +140,32 @@ class HttpProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._body_bytes += len(body)
-        cycle = self.cycle
-        if cycle.response_complete:
-            return
-        cycle.body += body
-        if not self._connection.is_collecting:  # else nobody is woken before it is whole
-            if len(cycle.body) > HIGH_WATER_LIMIT:
-                self.flow.pause_reading()
-            cycle.message_event.set()
+        exchange = self.cycle
+        if exchange is not None and not exchange.response_complete:
+            exchange.put(body)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        cycle = self.cycle
-        if not cycle.response_complete:
-            cycle.more_body = False
-            cycle.message_event.set()
+        exchange = self.cycle
+        if exchange is not None and not exchange.response_complete:
+            exchange.end_body()
 
     # --- heads --------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._is_in_head = True
+        self._heads += 1
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
     def on_headers_complete(self) -> None:
         """The head of a request is here; its task starts in the next turn of the loop."""
-        limits = self._limits
+        limits, headers = self._limits, self.headers
         if len(self.url) > limits.target_bytes:
             raise limits.target_too_long()
-        if len(self.headers) > limits.header_count:
+        if len(headers) > limits.header_count:
             raise limits.too_many_headers()
         # What came in one small piece cannot be over the limit.
         if (
@@ -139,46 +175,62 @@ class HttpProtocol(HttpToolsProtocol):
             raise limits.head_too_long()
         if b"#" in self.url:
             raise BadInput("The request's target has a fragment.")  # RFC 9112, 3.2
-        parser, scope = self.parser, self.scope
+        parser = self.parser
         version = parser.get_http_version()
-        self._is_chunked = check_head(self.headers, version)
+        self._is_chunked = check_head(headers, version)
         self._chunk_overhead = 0
-        scope["method"] = parser.get_method().decode("ascii")
-        scope["http_version"] = version
-        scope["path"], scope["raw_path"], scope["query_string"] = split_target(self.url)
-        before: RequestResponseCycle | None = self.cycle
-        cycle = self._begin(
+        path, query = split_target(self.url)
+        self._begin(
+            parser.get_method().decode("ascii"),
+            path,
+            query,
+            version,
             # RFC 9110, 10.1.1
-            expect_100_continue=self.expect_100_continue and version == "1.1",
+            awaits_continue=self.expect_100_continue and version == "1.1",
             keep_alive=version == "1.1" and parser.should_keep_alive(),
         )
         # Trailers come through the same door as header fields. They must not pass for
         # those (RFC 9110, 6.5.1), and nothing asks for them: they go nowhere.
         self.headers = []
-        if before is None or before.response_complete:
-            self._start_asgi_task(cycle, self.app)
+
+    def _begin(
+        self,
+        method: str,
+        path: str,
+        query: bytes,
+        version: str,
+        *,
+        awaits_continue: bool,
+        keep_alive: bool,
+    ) -> Exchange:
+        """Answer a request, once those before it on the connection are answered."""
+        self._is_in_head = False
+        scheme = self.scheme or ""
+        request = Request(
+            method, path, query, self.headers, b"", scheme, self._client, self._server, version
+        )
+        self.cycle = exchange = Exchange(
+            self, request, awaits_continue=awaits_continue, keep_alive=keep_alive
+        )
+        self._unanswered.append(exchange)
+        if len(self._unanswered) == 1:
+            self._answer(exchange)
         else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
+        return exchange
 
-    def _begin(self, *, expect_100_continue: bool, keep_alive: bool) -> RequestResponseCycle:
-        """A request and its answer, as uvicorn keeps them, and what is ours of it."""
-        self.cycle = cycle = RequestResponseCycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=expect_100_continue,
-            keep_alive=keep_alive,
-            on_response=self.on_response_complete,
-        )
-        self._connection = HttpConnection(self, cycle)
-        self.scope[CONNECTION] = self._connection  # type: ignore[literal-required]  # scopes are open to extension
-        return cycle
+    def _answer(self, exchange: Exchange) -> None:
+        task = self.loop.create_task(answer(self._handle, exchange.request, exchange))
+        self.tasks.add(task)  # uvicorn waits for them when it stops
+        task.add_done_callback(partial(self._answered, exchange))
+
+    def _answered(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not exchange.response_complete:
+            # Cut: a client of a stream can tell by this that it is not whole (R3.38).
+            self.transport.close()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.logger.error("A request was not answered.", exc_info=error)
 
     # --- refusals -----------------------------------------------------------------------
 
@@ -189,9 +241,9 @@ class HttpProtocol(HttpToolsProtocol):
         malformed, that answer is 400; otherwise the connection closes behind it.
         """
         self.is_broken = True
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            self._end_body(cycle)
+        exchange = self.cycle
+        if exchange is not None and not exchange.response_complete:
+            self._end_body(exchange)
             return
         line = _REQUEST_LINE.match(self._data)
         error = sys.exc_info()[1]
@@ -210,7 +262,7 @@ class HttpProtocol(HttpToolsProtocol):
         assert isinstance(response.body, bytes)
         length = (b"Content-Length", b"%d" % len(response.body))
         parts = [STATUS_LINES[response.status]]
-        for name, value in (*response.headers, NOSNIFF, length, (b"Connection", b"close")):
+        for name, value in (*response.headers, NOSNIFF, length, CLOSE):
             parts += (name, b": ", value, b"\r\n")
         self.transport.write(b"".join([*parts, b"\r\n", response.body]))
         self.linger()
@@ -222,16 +274,17 @@ class HttpProtocol(HttpToolsProtocol):
         first POST. The parser has skipped its body; another reads that.
         """
         error = sys.exc_info()[1]
-        cycle: RequestResponseCycle = self.cycle
-        cycle.keep_alive = False
+        exchange = self.cycle
+        assert exchange is not None
+        exchange.keep_alive = False
         framing = [
             (name, value)
-            for name, value in self.scope["headers"]
+            for name, value in exchange.request.headers
             if name in (b"content-length", b"transfer-encoding")
         ]
         if error is None or not framing:
             return
-        cycle.more_body = True
+        exchange.more_body = True
         self.parser = httptools.HttpRequestParser(_BodyOnly(self))
         head = b"".join(b"%b: %b\r\n" % field for field in framing)
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % head)
@@ -241,21 +294,23 @@ class HttpProtocol(HttpToolsProtocol):
     def _answer_unknown_method(self, method: bytes, target: bytes) -> None:
         """The parser knows the registered methods only; to the application any is a method."""
         self.on_message_begin()
-        self.scope["method"] = method.decode("ascii")
         path, _, query = target.partition(b"?")
-        self.scope["path"] = urllib.parse.unquote(path.decode("ascii", "replace"))
-        self.scope["raw_path"], self.scope["query_string"] = path, query
-        cycle = self._begin(expect_100_continue=False, keep_alive=False)
-        cycle.more_body = False
-        self._start_asgi_task(cycle, self.app)
+        exchange = self._begin(
+            method.decode("ascii"),
+            urllib.parse.unquote(path.decode("ascii", "replace")),
+            query,
+            "1.1",
+            awaits_continue=False,
+            keep_alive=False,
+        )
+        exchange.end_body()
 
-    def _end_body(self, cycle: RequestResponseCycle) -> None:
+    def _end_body(self, exchange: Exchange) -> None:
         """There will be no more of this request; if its body is not whole it is refused."""
-        if cycle.more_body:
-            self._connection.is_truncated = True
-            cycle.more_body = False
-            cycle.message_event.set()
-        cycle.keep_alive = False
+        exchange.keep_alive = False
+        if exchange.more_body:
+            exchange.is_truncated = True
+            exchange.end_body()
 
     def linger(self) -> None:
         """Close so that the peer gets to read its answer.
@@ -277,12 +332,12 @@ class HttpProtocol(HttpToolsProtocol):
         In the middle of a body that is a client error with an answer (D10): the
         connection stays open to be written to. Anywhere else the peer has left.
         """
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete or not cycle.more_body:
+        exchange = self.cycle
+        if exchange is None or exchange.response_complete or not exchange.more_body:
             return False
         if not self.transport.can_write_eof():
             return False  # TLS: what was said has ended, and with it the connection
-        self._end_body(cycle)
+        self._end_body(exchange)
         return True
 
     # --- what it waits for ----------------------------------------------------------------
@@ -299,10 +354,11 @@ class HttpProtocol(HttpToolsProtocol):
             self._is_held = True
             self.flow.pause_reading()
             return
-        self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        self._unanswered.popleft()
+        if self._unanswered:
+            self._answer(self._unanswered[0])
 
     def resume_writing(self) -> None:
         """The peer takes again what it is sent."""
@@ -315,23 +371,23 @@ class HttpProtocol(HttpToolsProtocol):
     def observe(self) -> Seen:
         """What the connection waits for now."""
         transport = self.transport
-        cycle: RequestResponseCycle | None = self.cycle
+        exchange = self.cycle
         unsent = transport.get_write_buffer_size()
         taken = 0
         if unsent:
             descriptor = transport.get_extra_info("socket").fileno()
             taken = self.sent_bytes - unsent - bytes_in_kernel(descriptor)
         phase = Phase.BUSY
-        request: object = cycle
+        request: object = exchange
         if self.is_broken or transport.is_closing():
             pass
-        elif cycle is not None and not cycle.response_complete:
-            if cycle.more_body and not self.flow.read_paused:
+        elif exchange is not None and not exchange.response_complete:
+            if exchange.more_body and not self.flow.read_paused:
                 phase = Phase.BODY
         elif self._head_bytes:
-            phase, request = Phase.HEAD, self._head_scope
+            phase, request = Phase.HEAD, self._counted_head
         else:
-            phase = Phase.NEW if cycle is None else Phase.IDLE
+            phase = Phase.NEW if exchange is None else Phase.IDLE
         return Seen(phase, request, self._received_bytes, unsent, taken)
 
     def obey(self, verdict: Verdict) -> None:
@@ -341,9 +397,10 @@ class HttpProtocol(HttpToolsProtocol):
         elif verdict is Verdict.HEAD_LATE:
             self._refuse(head_late())
         elif verdict is Verdict.BODY_LATE:
-            self.is_broken = True
-            self._connection.is_late = True
-            self._end_body(self.cycle)
+            exchange = self.cycle
+            assert exchange is not None
+            self.is_broken = exchange.is_late = True
+            self._end_body(exchange)
         else:
             self.transport.close()
 
@@ -358,13 +415,12 @@ class _BodyOnly:
 
 
 @lru_cache(maxsize=256)
-def split_target(target: bytes) -> tuple[str, bytes, bytes]:
-    """Path, path as it was sent, and query of a request target (RFC 9112, 3.2).
+def split_target(target: bytes) -> tuple[str, bytes]:
+    """Path and query of a request target (RFC 9112, 3.2).
 
     Raises:
         HttpParserInvalidURLError: it is none.
     """
     parsed = httptools.parse_url(target)
-    raw_path: bytes = parsed.path
-    path = raw_path.decode("ascii")
-    return urllib.parse.unquote(path) if "%" in path else path, raw_path, parsed.query or b""
+    path = parsed.path.decode("ascii")
+    return urllib.parse.unquote(path) if "%" in path else path, parsed.query or b""

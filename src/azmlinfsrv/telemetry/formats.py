@@ -68,16 +68,13 @@ class LineFormatter(logging.Formatter):
         if request_id:
             first, newline, rest = text.partition("\n")
             text = f"{first} (request {escape(request_id)}){newline}{rest}"
-        name = LEVEL_NAMES.get(level) or logging.getLevelName(level)
-        return f"{self.stamp(created_s)} {name[:1]} [{pid}] {logger} - {text}"
-
-    def stamp(self, created_s: float) -> str:
-        """Time of day with milliseconds; the text of a second is made once."""
         second = int(created_s)
-        if second != self._second:
+        if second != self._second:  # the text of a second is made once
             self._second_text = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
             self._second = second
-        return f"{self._second_text},{int((created_s - second) * 1000):03d}"
+        milliseconds = int((created_s - second) * 1000)
+        name = LEVEL_NAMES.get(level) or logging.getLevelName(level)
+        return f"{self._second_text},{milliseconds:03d} {name[0]} [{pid}] {logger} - {text}"
 
 
 class JsonFormatter(logging.Formatter):

@@ -194,6 +194,7 @@ class FrontEndLogs:
         script: The entry script, beside which it is looked for as well.
     Attributes:
         is_json: Records are written in JSON.
+        is_custom: A document of the user's decides about the server's own records.
     """
 
     def __init__(
@@ -209,17 +210,12 @@ class FrontEndLogs:
             for descriptor in (1, 2)
         }
         self._deferred: DeferredThread | None = None
-        self._is_custom = False
+        self.is_custom = False
         self._configure()
         _console = self
         path = find_document(app_root, script) if app_root else ""
         if path:
             self._customise(path)
-
-    @property
-    def is_custom(self) -> bool:
-        """A document of the user's decides about the server's own records."""
-        return self._is_custom
 
     def record(
         self,
@@ -251,7 +247,7 @@ class FrontEndLogs:
     def apply(self, path: str) -> None:
         """Apply a document whole, to a process without a wall; raises what `dictConfig` raises."""
         apply_document(read_document(path), SinkStream(self._sinks[1]), SinkStream(self._sinks[2]))
-        self._is_custom = True
+        self.is_custom = True
         silence_uvicorn()
 
     def close(self) -> None:
@@ -293,7 +289,7 @@ class FrontEndLogs:
             self._configure()
             return
         silence_uvicorn()
-        self._is_custom = True
+        self.is_custom = True
         self._defer_handlers()
 
     def _defer_handlers(self) -> None:
@@ -381,26 +377,20 @@ def report(text: str, level: int = ERROR) -> None:
 
 
 def request_line(
-    method: str,
-    path: str,
-    query: bytes,
-    status: int,
-    seconds: float,
-    length: int | None,
-    request_id: str = "",
+    request: Request, status: int, seconds: float, length: int | None, request_id: str
 ) -> None:
     """The one line a request (R6.6); *length* is None for a stream."""
     if not _ours.isEnabledFor(INFO):
         return
-    text = request_text(method, path, query, status, seconds, length)
+    text = request_text(request.method, request.path, request.query, status, seconds, length)
     if _console is None or _console.is_custom:
         _handle(ROOT, INFO, text, os.getpid(), "")
     elif not _console.is_json:
         _console.record(ROOT, INFO, text)
     else:
         fields = {
-            "method": method,
-            "path": path,
+            "method": request.method,
+            "path": request.path,
             "status": status,
             "duration_ms": round(seconds * 1000, 3),
             "bytes": length,

@@ -51,6 +51,7 @@ class Sink:
         self._written_bytes = 0
         self._dropped = 0
         self._wake = threading.Event()
+        self._is_woken = False  # what the event says, for less than the event takes to say it
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._owner = os.getpid()
@@ -70,7 +71,8 @@ class Sink:
             return
         self._taken_bytes += size
         self._lines.append(line)
-        if not self._wake.is_set():
+        if not self._is_woken:
+            self._is_woken = True
             self._wake.set()
         if self._thread is None:  # also when a thread that ended has left the event set
             self._start()
@@ -100,9 +102,9 @@ class Sink:
             self._wake.wait()
             self._closing.wait(_GATHER_S)
             self._wake.clear()
-            closing = (
-                self._closing.is_set()
-            )  # after the event is cleared: `close` sets it once more
+            self._is_woken = False  # in this order: who has seen it set has left a line already
+            # After the event is cleared: `close` sets it once more.
+            closing = self._closing.is_set()
             count = len(self._lines)
             text = "".join(self._lines.popleft() for _ in range(count))
             size = len(text)

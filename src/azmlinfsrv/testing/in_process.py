@@ -19,7 +19,9 @@ from urllib.parse import unquote
 import msgspec
 from msgspec.structs import replace
 
-from azmlinfsrv.adapters.asgi import CONNECTION, AsgiApplication, Connection, Message, Send
+from azmlinfsrv.adapters.body import declares_body, too_large
+from azmlinfsrv.adapters.peer import BODILESS, Handle, answer
+from azmlinfsrv.app.buffers import SMALL_BYTES, BodyShare
 from azmlinfsrv.errors import Interruption, RequestError, ScoringFailed, ScriptError
 from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import StreamCut
@@ -41,7 +43,6 @@ from azmlinfsrv.worker.startup import LoadedScript, Unusable, start_script
 _T = TypeVar("_T")
 
 _log = logging.getLogger("azmlinfsrv")
-_BODILESS = frozenset((204, 304))
 
 # One script at a time: its environment, its modules and its working folder are the process's.
 _open_script = ""
@@ -84,9 +85,7 @@ class InProcess:
             with self._borrowed.noticing():
                 self._script = _start(options, where)
             pool = _ScriptPool(self._script, Reporter(options, where))
-            self._application = AsgiApplication(
-                build_application(settings, pool), _nothing, _nothing
-            )
+            self._handle = build_application(settings, pool).handle
         except BaseException:
             self.close()
             raise
@@ -102,9 +101,9 @@ class InProcess:
         self._turn.acquire()
         self._owner = threading.get_ident()
         try:
-            exchange = _Exchange(self._application, request)
+            exchange = _Exchange(self._handle, request)
             with self._borrowed.noticing():
-                exchange.begin()
+                exchange.advance()
         except BaseException:
             self._end_turn()
             raise
@@ -202,55 +201,32 @@ def _whole(body: bytes) -> Generator[bytes]:
     yield body
 
 
-async def _nothing() -> None:
-    """The script is started and stopped by the client."""
-
-
 class _Exchange:
-    """One request on its way through the application (see `adapters.asgi.Connection`)."""
+    """One request on its way through the application (see `adapters.peer.Peer`)."""
 
-    disconnected = False
-    is_truncated = False
-    is_late = False
-
-    def __init__(self, application: AsgiApplication, request: TestRequest) -> None:
+    def __init__(self, handle: Handle, request: TestRequest) -> None:
         self.head = Head(0, "", [])
         self.whole: Buffer | None = None
         self.is_complete = False
-        self._method = request.method
-        self._body: bytes | None = request.body
+        self._has_left = False
+        self._body = request.body or b""
         self._piece: bytes | None = None
-        connection: Connection = self
         path, _, query = request.target.partition("?")
-        scope: Message = {
-            "type": "http",
-            "method": request.method,
-            "path": unquote(path),
-            "query_string": query.encode("latin-1", "replace"),
-            "headers": [
+        self._is_body_read = False
+        self._request = Request(
+            request.method,
+            unquote(path),
+            query.encode("latin-1", "replace"),
+            [
                 (name.lower().encode("latin-1"), value.encode("latin-1"))
                 for name, value in request.headers
             ],
-            "scheme": "http",
-            "client": ("127.0.0.1", 0),
-            "server": ("127.0.0.1", request.port),
-            "http_version": "1.1",
-            CONNECTION: connection,
-        }
-        self._coroutine: Coroutine[Any, Any, None] = application(
-            scope, self._receive, self._not_used
+            client="127.0.0.1",
+            server=f"127.0.0.1:{request.port}",
         )
+        self._coroutine: Coroutine[Any, Any, None] = answer(handle, self._request, self)
 
-    def body_at_hand(self) -> Buffer:
-        """See `Connection`."""
-        body, self._body = self._body or b"", b""
-        return body
-
-    async def whole_body(self) -> Buffer:
-        """See `Connection`."""
-        return self.body_at_hand()
-
-    def begin(self) -> None:
+    def advance(self) -> None:
         """Go on to the end, or to the first piece of a stream."""
         self._piece = self._advance()
 
@@ -261,7 +237,7 @@ class _Exchange:
 
     def close(self) -> None:
         """Nobody reads any more."""
-        self.disconnected = True
+        self._has_left = True
         _away_from_loop(self._coroutine.close)
 
     def _advance(self) -> bytes | None:
@@ -271,34 +247,49 @@ class _Exchange:
             return None
         return piece
 
-    # --- the connection -----------------------------------------------------------------
+    # --- the peer -----------------------------------------------------------------------
 
-    async def _receive(self) -> Message:
-        body, self._body = self._body, None
-        return {"type": "http.request", "body": body or b"", "more_body": False}
+    def body_at_hand(self, limit_bytes: int) -> Buffer | None:
+        """See `azmlinfsrv.app.interface.Caller`."""
+        if len(self._body) > min(limit_bytes, SMALL_BYTES):
+            return None
+        self._is_body_read = True
+        return self._body
 
-    async def _not_used(self, _message: Message) -> None:
-        raise AssertionError("a connection of ours is written to directly")
+    async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
+        """See `azmlinfsrv.app.interface.Caller`."""
+        if len(self._body) > limit_bytes:
+            raise too_large(limit_bytes)
+        share.grow_to(len(self._body))
+        self._is_body_read = True
+        return self._body
+
+    def has_left(self) -> bool:
+        """See `azmlinfsrv.app.interface.Caller`."""
+        return self._has_left
+
+    def leaves_body(self) -> bool:
+        """See `azmlinfsrv.adapters.peer.Peer`: the answer says what a server's would."""
+        return not self._is_body_read and declares_body(self._request.headers)
 
     def respond(self, status: int, reason: str, headers: Headers, body: Buffer) -> None:
-        """See `Connection`."""
+        """See `azmlinfsrv.adapters.peer.Peer`."""
         self._begin(status, reason, headers)
         # RFC 9110, 9.3.2 and 15.3.5.
-        self.whole = b"" if self._method == "HEAD" or status in _BODILESS else body
+        self.whole = b"" if self._request.method == "HEAD" or status in BODILESS else body
         self.is_complete = True
 
-    def stream(self, reason: str) -> Send:
-        """See `Connection`."""
+    async def begin(self, status: int, reason: str, headers: Headers) -> None:
+        """See `azmlinfsrv.adapters.peer.Peer`."""
+        self._begin(status, reason, headers)
 
-        async def send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._begin(message["status"], reason, message["headers"])
-            elif message.get("more_body"):
-                await _HandedOver(message["body"])
-            else:
-                self.is_complete = True
+    async def send(self, item: bytes) -> None:
+        """See `azmlinfsrv.adapters.peer.Peer`."""
+        await _HandedOver(item)
 
-        return send
+    async def end(self) -> None:
+        """See `azmlinfsrv.adapters.peer.Peer`."""
+        self.is_complete = True
 
     def _begin(self, status: int, reason: str, headers: Headers) -> None:
         phrase = reason or (HTTPStatus(status).phrase.upper() if _is_known(status) else "")

@@ -95,6 +95,9 @@ class _Caller:
     def __init__(self, body: Buffer) -> None:
         self._body = body
 
+    def body_at_hand(self, limit_bytes: int) -> Buffer:
+        return self._body
+
     async def read_body(self, limit_bytes: int, share: BodyShare) -> Buffer:
         return self._body
 

@@ -22,6 +22,8 @@ from msgspec import Struct
 from azmlinfsrv.messages import Buffer, Headers, Timings
 
 _PREFIX = struct.Struct("<II")
+_PREFIX_BYTES = _PREFIX.size
+_unpack_prefix = _PREFIX.unpack_from
 _SCRATCH_BYTES = 64 * 1024
 # A header holds names and numbers; what can be long (bodies, log text, reports,
 # documents) travels in the body. The bound is against a worker gone mad.
@@ -282,8 +284,7 @@ class FrameReader(Generic[M]):
         self._decode = decoder.decode
         self._scratch = bytearray(_SCRATCH_BYTES)
         self._view = memoryview(self._scratch)
-        self._start = 0  # of the first frame that is not whole
-        self._end = 0  # of what has been received
+        self._end = 0  # of what has been received and is not whole yet
         self._header: Any = None  # of the frame whose body is being received
         self._body: bytearray | memoryview | None = None
         self._rest: memoryview | None = None
@@ -312,32 +313,39 @@ class FrameReader(Generic[M]):
 
     def _split(self) -> list[tuple[M, Buffer]]:
         frames: list[tuple[M, Buffer]] = []
-        start, end, view = self._start, self._end, self._view
-        while end - start >= 8:
-            head_bytes, body_bytes = _PREFIX.unpack_from(view, start)
-            head_end = start + 8 + head_bytes
+        start, end, view = 0, self._end, self._view
+        while end - start >= _PREFIX_BYTES:
+            head_bytes, body_bytes = _unpack_prefix(view, start)
+            head_end = start + _PREFIX_BYTES + head_bytes
             frame_end = head_end + body_bytes
-            if frame_end <= end:
-                header = self._decode_header(view[start + 8 : head_end])
-                frames.append((header, bytes(view[head_end:frame_end])))
-                start = frame_end
-                continue
-            if head_bytes > MAX_HEADER_BYTES:
-                raise ProtocolError(f"a frame header of {head_bytes} bytes")
-            if head_end <= end and frame_end - start > len(self._scratch):
-                self._header = self._decode_header(view[start + 8 : head_end])
-                self._body = _room_for(body_bytes)
-                have = end - head_end
-                self._body[:have] = view[head_end:end]
-                self._rest = memoryview(self._body)[have:]
-                start = end
-            elif 8 + head_bytes > len(self._scratch):
-                self._grow(start, 8 + head_bytes)
-                return frames
-            break
-        self._start, self._end = start, end
-        self._compact()
+            if frame_end > end:
+                start = self._begin_long(start, head_bytes, body_bytes)
+                break
+            header = self._decode_header(view[start + _PREFIX_BYTES : head_end])
+            frames.append((header, bytes(view[head_end:frame_end]) if body_bytes else b""))
+            start = frame_end
+        if start == self._end:
+            self._end = 0
+        elif start:
+            self._compact(start)
         return frames
+
+    def _begin_long(self, start: int, head_bytes: int, body_bytes: int) -> int:
+        """Get ready for a frame that is not whole; where it starts, or the end if it has moved."""
+        if head_bytes > MAX_HEADER_BYTES:
+            raise ProtocolError(f"a frame header of {head_bytes} bytes")
+        head_end, end = start + _PREFIX_BYTES + head_bytes, self._end
+        if head_end <= end and _PREFIX_BYTES + head_bytes + body_bytes > len(self._scratch):
+            self._header = self._decode_header(self._view[start + _PREFIX_BYTES : head_end])
+            self._body = _room_for(body_bytes)
+            have = end - head_end
+            self._body[:have] = self._view[head_end:end]
+            self._rest = memoryview(self._body)[have:]
+            return end
+        if _PREFIX_BYTES + head_bytes > len(self._scratch):
+            self._grow(start, _PREFIX_BYTES + head_bytes)
+            return 0
+        return start
 
     def _decode_header(self, data: memoryview) -> M:
         try:
@@ -345,21 +353,18 @@ class FrameReader(Generic[M]):
         except msgspec.MsgspecError as error:
             raise ProtocolError(f"a frame header that is none of ours: {error}") from error
 
-    def _compact(self) -> None:
+    def _compact(self, start: int) -> None:
         """Leave room behind what is waiting for its rest."""
-        if self._start == self._end:
-            self._start = self._end = 0
-        elif self._start:
-            waiting = self._end - self._start
-            self._scratch[:waiting] = self._scratch[self._start : self._end]
-            self._start, self._end = 0, waiting
+        waiting = self._end - start
+        self._scratch[:waiting] = self._scratch[start : self._end]
+        self._end = waiting
 
     def _grow(self, start: int, size: int) -> None:
         waiting = bytes(self._view[start : self._end])
         self._scratch = bytearray(size + _SCRATCH_BYTES)
         self._view = memoryview(self._scratch)
         self._scratch[: len(waiting)] = waiting
-        self._start, self._end = 0, len(waiting)
+        self._end = len(waiting)
 
 
 def _room_for(body_bytes: int) -> bytearray | memoryview:

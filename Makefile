@@ -68,8 +68,7 @@ images: $(VENV)/.dev
 	mkdir -p docs/images && cp build/screenshots/playground-*.png docs/images/
 
 docs: $(VENV)/.dev
-	$(BIN)/python tools/settings_table.py
-	$(BIN)/python tools/findings_table.py
+	$(BIN)/python tools/tables.py
 
 # Needs the network: known vulnerabilities of what an installation brings along.
 audit:

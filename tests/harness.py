@@ -100,8 +100,12 @@ class Server:
         return self.popen.wait(timeout_s)
 
     def front_end(self) -> psutil.Process:
-        """The process that speaks HTTP."""
-        (front_end,) = psutil.Process(self.popen.pid).children()
+        """The process that speaks HTTP; the arbiter adopts processes of other sessions."""
+        (front_end,) = (
+            child
+            for child in psutil.Process(self.popen.pid).children()
+            if os.getsid(child.pid) == os.getsid(self.popen.pid)
+        )
         return front_end
 
     def workers(self) -> list[psutil.Process]:

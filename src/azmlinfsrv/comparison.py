@@ -214,10 +214,11 @@ def _compare(
     if path in ignored:
         return
     if isinstance(expected, dict) and isinstance(found, dict):
-        for key in expected.keys() - found.keys():
+        # In the order they come: differences of sets would come in another one every time.
+        for key in [key for key in expected if key not in found]:
             if (below := f"{path}.{key}") not in ignored:
                 yield Difference(below, f"is missing, expected {_json_text(expected[key])}")
-        for key in found.keys() - expected.keys():
+        for key in [key for key in found if key not in expected]:
             if (below := f"{path}.{key}") not in ignored:
                 yield Difference(below, f"is {_json_text(found[key])}, expected no such key")
         common = [key for key in expected if key in found]

@@ -275,6 +275,43 @@ def test_keys_and_recording_do_not_stand_in_the_way(
     assert not (tmp_path / "records").exists()
 
 
+@pytest.mark.parametrize("how", ["found", "--config_file", "AZUREML_CONFIG_FILE"])
+def test_keys_tls_and_recording_in_a_file_do_not_either_and_the_rest_of_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    source = """
+def init():
+    pass
+
+def run(data):
+    return float("nan")
+"""
+    script = a_script(tmp_path, source, one={})
+    config = tmp_path / ("config.json" if how == "found" else "production.json")
+    not_tried = {
+        "AZMLINFSRV_AUTH_KEYS": "0123456789abcdef0123456789abcdef",
+        "AZMLINFSRV_TLS_CERT": str(tmp_path / "certificate.pem"),
+        "AZMLINFSRV_TLS_KEY": str(tmp_path / "key.pem"),
+        "AZMLINFSRV_TLS_KEY_PASSWORD": "secret",
+        "AZMLINFSRV_TLS_CLIENT_CA": str(tmp_path / "clients.pem"),
+        "AZMLINFSRV_RECORD_DIR": str(tmp_path / "records"),
+    }
+    content = json.dumps({**not_tried, "AZMLINFSRV_NAN": "error"})
+    config.write_text(content, encoding="utf-8")
+    flags = ["--config_file", str(config)] if how == "--config_file" else []
+    if how == "AZUREML_CONFIG_FILE":
+        monkeypatch.setenv(how, str(config))
+
+    done = check("--entry_script", str(script), *FEW, *flags)
+
+    # NaN is an error, as the same file says; nothing else is.
+    assert done.returncode == 1, done.stdout
+    assert "contract-not-encodable" in done.stdout
+    assert "(1 error, 1 note)" in done.stdout
+    assert not (tmp_path / "records").exists()
+    assert config.read_text(encoding="utf-8") == content
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -142,3 +142,14 @@ def test_many_differences_are_told_by_the_first_and_their_number() -> None:
     lines = summary(found, 3)
 
     assert lines == [*(str(it) for it in found[:3]), "and 47 more differences"]
+
+
+def test_keys_that_are_missing_or_too_many_are_told_in_their_order() -> None:
+    names = [f"field {number}" for number in range(20, 0, -1)]
+
+    missing = list(value_differences({}, dict.fromkeys(names, 1)))
+    too_many = list(value_differences(dict.fromkeys(names, 1), {}))
+
+    paths = [f"body.{name}" for name in names]
+    assert [each.path for each in missing] == paths
+    assert [each.path for each in too_many] == paths

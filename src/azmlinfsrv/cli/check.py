@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,13 +127,15 @@ def check(ctx: click.Context, /, **params: Any) -> int:
     from azmlinfsrv.cli.commands import loaded_settings
 
     loaded = loaded_settings(ctx)
-    options = _options(ctx, loaded, params)
-    _refuse_unknown(params)
-    try:
-        import psutil  # noqa: F401
-    except ImportError as error:
-        raise click.UsageError(f"check needs psutil, which is not installed: {_INSTALL}") from error
-    report = _run(options, params)
+    with _config_file(loaded) as config_file:
+        options = _options(ctx, loaded, config_file, params)
+        _refuse_unknown(params)
+        try:
+            import psutil  # noqa: F401
+        except ImportError as error:
+            text = f"check needs psutil, which is not installed: {_INSTALL}"
+            raise click.UsageError(text) from error
+        report = _run(options, params)
     _write_files(report, params)
     return report.exit_status
 
@@ -159,7 +162,9 @@ def _run(options: Options, params: dict[str, Any]) -> Report:
     return report
 
 
-def _options(ctx: click.Context, loaded: Loaded, params: dict[str, Any]) -> Options:
+def _options(
+    ctx: click.Context, loaded: Loaded, config_file: str, params: dict[str, Any]
+) -> Options:
     from azmlinfsrv.tools.budget import BudgetError, read_budget
     from azmlinfsrv.tools.check import default_samples
     from azmlinfsrv.tools.sections.scene import Options
@@ -180,7 +185,7 @@ def _options(ctx: click.Context, loaded: Loaded, params: dict[str, Any]) -> Opti
     if params["baseline"] is not None and not params["baseline"].is_file():
         raise click.UsageError(f"--baseline: {params['baseline']} does not exist.", ctx)
     return Options(
-        flags=_flags(ctx),
+        flags=_flags(ctx, config_file),
         script=script,
         environ=_environment(),
         samples_folder=params["samples"] or default_samples(script),
@@ -194,11 +199,32 @@ def _options(ctx: click.Context, loaded: Loaded, params: dict[str, Any]) -> Opti
     )
 
 
-def _flags(ctx: click.Context) -> tuple[str, ...]:
+@contextmanager
+def _config_file(loaded: Loaded) -> Iterator[str]:
+    """A copy of the configuration file without what is not tried; empty if nothing of it is there.
+
+    Nothing else would do: keys in a file cannot be taken back by an empty variable.
+    """
+    left_out = {key for field in FIELDS if field.name in _NOT_TRIED for key in field.keys}
+    path = loaded.config_path
+    content = json.loads(Path(path).read_text(encoding="utf-8-sig")) if path else {}
+    if not left_out & content.keys():
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="azmlinfsrv-check-") as folder:
+        copy = Path(folder) / "config.json"
+        kept = {key: value for key, value in content.items() if key not in left_out}
+        copy.write_text(json.dumps(kept), encoding="utf-8")
+        yield str(copy)
+
+
+def _flags(ctx: click.Context, config_file: str) -> tuple[str, ...]:
     """The settings given as flags, to be given to the server that is tried."""
     given: dict[str, str] = {}
     for params in (ctx.parent.params if ctx.parent else {}, ctx.params):
         given.update(given_flags(params))
+    if config_file:
+        given["config_file"] = config_file
     flags: list[str] = []
     for field in FIELDS:
         if field.name in given and field.name not in _NOT_TRIED:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from azmlinfsrv.pool.lines import Lines, relay
+from azmlinfsrv.pool.process_groups import ProcessGroups
 from azmlinfsrv.pool.spawn import Child, FreshInterpreters
 from azmlinfsrv.telemetry import logs
 from azmlinfsrv.worker import frames
@@ -51,11 +52,18 @@ class Preloaded:
     Args:
         start: How to load it; every fork gets the same frame again.
         environment: What the one process is started with; this process's own if None.
+        groups: Where it and its forks are known to who outlives this process.
     """
 
-    def __init__(self, start: Start, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        start: Start,
+        environment: Mapping[str, str] | None = None,
+        groups: ProcessGroups | None = None,
+    ) -> None:
         self._start = start
         self._environment = environment
+        self._groups = groups or ProcessGroups()
         self._template: _Template | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -66,7 +74,7 @@ class Preloaded:
                 return self._template.fork()
             except OSError:  # it has ended, and nobody has noticed yet
                 pass
-        self._template = _Template(self._start, self._environment, self._loop)
+        self._template = _Template(self._start, self._environment, self._groups, self._loop)
         return self._template.fork()
 
     def attach(self) -> None:
@@ -88,11 +96,13 @@ class _Template:
         self,
         start: Start,
         environment: Mapping[str, str] | None,
+        groups: ProcessGroups,
         loop: asyncio.AbstractEventLoop | None,
     ) -> None:
         self._loop = loop
         self._unsaid: list[Callable[[], object]] = []  # until there is a loop
-        self._process = FreshInterpreters("preload", environment).spawn()
+        self.groups = groups
+        self._process = FreshInterpreters("preload", environment, groups).spawn()
         self.pid = self._process.pid
         self._socket = self._process.socket
         self._lock = threading.Lock()
@@ -287,6 +297,7 @@ class _Fork:
 
     def started(self, pid: int) -> None:
         self.pid = pid
+        self._template.groups.add(pid)
 
     def wait(self) -> int:
         self._has_ended.wait()
@@ -315,7 +326,4 @@ class _Fork:
 
     def sweep(self) -> None:
         if self.is_started:
-            try:
-                os.killpg(self.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
+            self._template.groups.end(self.pid)

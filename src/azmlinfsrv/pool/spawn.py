@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Protocol
+
+from azmlinfsrv.pool.process_groups import ProcessGroups
 
 
 def interpreter_command(module: str) -> list[str]:
@@ -78,11 +79,18 @@ class FreshInterpreters:
     Args:
         module: Of the worker; what the interpreter runs.
         environment: What it is started with; this process's own if None.
+        groups: Where they are known to who outlives this process.
     """
 
-    def __init__(self, module: str = "main", environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        module: str = "main",
+        environment: Mapping[str, str] | None = None,
+        groups: ProcessGroups | None = None,
+    ) -> None:
         self._command = interpreter_command(module)
         self._environment = environment
+        self._groups = groups or ProcessGroups()
 
     def attach(self) -> None:
         """See `Spawner`."""
@@ -112,14 +120,20 @@ class FreshInterpreters:
             theirs.close()
             os.close(output[1])
             os.close(errors[1])
-        return _Interpreter(popen, ours, (output[0], errors[0]))
+        self._groups.add(popen.pid)
+        return _Interpreter(popen, ours, (output[0], errors[0]), self._groups)
 
 
 class _Interpreter:
     def __init__(
-        self, popen: subprocess.Popen[bytes], connection: socket.socket, output: tuple[int, int]
+        self,
+        popen: subprocess.Popen[bytes],
+        connection: socket.socket,
+        output: tuple[int, int],
+        groups: ProcessGroups,
     ) -> None:
         self._popen = popen
+        self._groups = groups
         self.pid = self.loader_pid = popen.pid
         self.socket = connection
         self.output = output
@@ -135,7 +149,4 @@ class _Interpreter:
             self.sweep()
 
     def sweep(self) -> None:
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
+        self._groups.end(self.pid)

@@ -16,6 +16,7 @@ from azmlinfsrv.pool.fleet import Policy as FleetPolicy
 from azmlinfsrv.pool.interface import Pool
 from azmlinfsrv.pool.loopback import LoopbackInterpreters
 from azmlinfsrv.pool.preloaded import Preloaded
+from azmlinfsrv.pool.process_groups import ProcessGroups
 from azmlinfsrv.pool.process_pool import Policy as CallPolicy
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.pool.reloader import Reloader
@@ -46,10 +47,14 @@ def build_pool(
     loaded: Loaded,
     cannot_start: Callable[[str], None],
     make_spawner: Callable[[], Spawner] | None = None,
+    groups: ProcessGroups | None = None,
 ) -> ProcessPool:
     """The pool the settings ask for; nothing is started yet.
 
     Call in the process that will be the parent of the scoring processes.
+
+    Args:
+        groups: Where these are known to a process that outlives this one, if any.
     """
     settings = loaded.settings
     options = WorkerOptions.of(settings, os.getpid(), has_colour=_has_colour())
@@ -82,7 +87,7 @@ def build_pool(
             is_fixed=settings.in_process,
         ),
         cannot_start=cannot_start,
-        make_spawner=make_spawner or functools.partial(_spawner, settings, start),
+        make_spawner=make_spawner or functools.partial(_spawner, settings, start, groups),
         reloader=_reloader(settings) if settings.reload else None,
         batches=Batches() if settings.metrics else None,
     )
@@ -101,7 +106,7 @@ def _has_colour() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def _spawner(settings: Settings, start: Start) -> Spawner:
+def _spawner(settings: Settings, start: Start, groups: ProcessGroups | None) -> Spawner:
     if settings.debug_port and settings.worker_count > 1:
         _log.warning(
             "A debugger is configured, and only one of the %d scoring processes stops at "
@@ -109,21 +114,21 @@ def _spawner(settings: Settings, start: Start) -> Spawner:
             settings.worker_count,
         )
     if not settings.worker_preload:
-        return _fresh()
+        return _fresh(groups)
     if not hasattr(os, "fork"):
         _log.warning("WORKER_PRELOAD is ignored: this platform cannot fork processes.")
-        return _fresh()
+        return _fresh(groups)
     if settings.debug_port:
         _log.warning("WORKER_PRELOAD is ignored while a debugger is configured: it cannot follow.")
-        return _fresh()
-    return Preloaded(start, worker_environment(environment()))
+        return _fresh(groups)
+    return Preloaded(start, worker_environment(environment()), groups)
 
 
-def _fresh() -> Spawner:
+def _fresh(groups: ProcessGroups | None) -> Spawner:
     variables = worker_environment(environment())
     if sys.platform == "win32":
         return LoopbackInterpreters(variables)
-    return FreshInterpreters(environment=variables)
+    return FreshInterpreters(environment=variables, groups=groups)
 
 
 def build_logs(settings: Settings) -> FrontEndLogs:

@@ -9,11 +9,13 @@ control socket in anybody's home folder.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
+import time
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -25,6 +27,7 @@ from azmlinfsrv.adapters.asgi import AsgiApplication
 from azmlinfsrv.app import correlation
 from azmlinfsrv.collector import settle
 from azmlinfsrv.errors import ScriptError
+from azmlinfsrv.pool.process_groups import ProcessGroups
 from azmlinfsrv.pool.process_pool import ProcessPool
 from azmlinfsrv.servers.allocator import give_back_large_blocks
 from azmlinfsrv.servers.asgi_server import UVICORN_OPTIONS, DrainingServer
@@ -34,12 +37,14 @@ from azmlinfsrv.servers.limits import Limits
 from azmlinfsrv.servers.tls import Tls
 from azmlinfsrv.settings import Loaded
 from azmlinfsrv.telemetry import logs
-from azmlinfsrv.worker.parent import die_with
+from azmlinfsrv.worker.parent import adopt_orphans, die_with
 
 # A front end whose event loop has stood still for this long is replaced.
 _FRONT_END_TIMEOUT_S = 60
 # What the arbiter waits beyond the drain before it kills the front end.
 _ARBITER_PATIENCE_S = 3
+# What it waits for a front end that it has killed, and for what that left behind.
+_KILLED_S = 1.0
 # How long its lines may take to get out before it forks.
 _LINES_S = 0.2
 
@@ -48,6 +53,7 @@ def serve(loaded: Loaded, listeners: list[socket.socket]) -> int:
     """Serve until a signal ends it; returns the exit status."""
     arbiter_logs = logs.ArbiterLogs(loaded.settings.log_format, loaded.settings.log_level)
     try:
+        adopt_orphans()
         _Gunicorn(loaded, listeners, arbiter_logs).run()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 1
@@ -62,6 +68,7 @@ class _Gunicorn(BaseApplication):
     ) -> None:
         self.loaded = loaded
         self.tls = Tls(loaded)
+        self.groups = ProcessGroups()
         self._arbiter_logs = arbiter_logs
         # Gunicorn takes them over, and asks again when it reloads.
         self._addresses = [f"fd://{listener.detach()}" for listener in listeners]
@@ -112,6 +119,24 @@ class _Arbiter(Arbiter):
         """One worker less."""
         self.kill_workers(signal.SIGTTOU)
 
+    def reap_workers(self) -> None:
+        """Take note of children that have ended, and end what a front end has left behind."""
+        groups: ProcessGroups = self.app.groups
+        # First: while they are not waited for their numbers are theirs.
+        if any(_has_ended(pid) for pid in list(self.WORKERS)):
+            groups.inherit()
+        groups.end_inherited()
+        _reap_adopted()
+        super().reap_workers()
+
+    def stop(self, graceful: bool = True) -> None:
+        """End the front end; Gunicorn does not wait for one that it kills in the end."""
+        super().stop(graceful)
+        deadline_s = time.monotonic() + _KILLED_S
+        while (self.WORKERS or self.app.groups.has_inherited) and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+            self.reap_workers()
+
 
 class _Logger(Logger):
     """Gunicorn's records through the server's own handlers (R6.2)."""
@@ -143,7 +168,7 @@ class FrontEnd(UvicornWorker):
         correlation.reseed()
         raise_limit()
         self._logs = build_logs(loaded.settings)
-        self._pool = build_pool(loaded, self._cannot_start)
+        self._pool = build_pool(loaded, self._cannot_start, groups=self.app.groups)
         self._pool.launch()
         give_back_large_blocks()
         super().init_process()
@@ -212,6 +237,30 @@ class FrontEnd(UvicornWorker):
     def _cannot_start(self, report: str) -> None:
         self._report = report
         self._server.should_exit = True
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended; it is still to be waited for."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
+def _reap_adopted() -> None:
+    """Wait for adopted processes that have ended: Gunicorn before 27 takes each for its own.
+
+    They are those of other groups: scoring processes lead their own.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(ChildProcessError, ProcessLookupError):
+        while child := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if os.getpgid(child.si_pid) == os.getpgrp():
+                break
+            os.waitpid(child.si_pid, 0)
 
 
 def _nothing(_signum: int, _frame: Any) -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from azmlinfsrv.settings import FIELDS, Secret
-from azmlinfsrv.testing.answer import Answer, Head, IncompleteAnswer, StreamedAnswer
+from azmlinfsrv.testing.answer import Answer, Head, StreamedAnswer
 from azmlinfsrv.testing.request import TestRequest, build_request
 
 _DEFAULT_PORT = 5001
@@ -111,8 +111,7 @@ class ScoringClient:
     ) -> StreamedAnswer:
         """`score`, with the body piece by piece as the script yields it."""
         target = f"/score?{query}" if query else "/score"
-        request = build_request(method, target, data, headers or {}, self._port)
-        return StreamedAnswer(*self._backend.send(request))
+        return self._send(method, target, data, headers)
 
     def request(
         self,
@@ -123,15 +122,14 @@ class ScoringClient:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Ask for any path: ``client.request("GET", "/swagger.json?version=3")``."""
+        answer = self._send(method, target, data, headers)
+        return Answer(answer, answer.read())
+
+    def _send(
+        self, method: str, target: str, data: Any, headers: Mapping[str, str] | None
+    ) -> StreamedAnswer:
         request = build_request(method, target, data, headers or {}, self._port)
-        head, pieces = self._backend.send(request)
-        received = bytearray()
-        try:
-            for piece in pieces:
-                received += piece
-        except IncompleteAnswer:
-            raise IncompleteAnswer(Answer(head, bytes(received))) from None
-        return Answer(head, bytes(received))
+        return StreamedAnswer(*self._backend.send(request))
 
     @property
     def port(self) -> int:

@@ -1,4 +1,4 @@
-"""A process that does not outlive the one that started it."""
+"""Processes that do not outlive the one that started them, as far as Linux sees to it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,17 @@ def die_with(parent_pid: int, *, gently: bool = False) -> bool:
     """
     if sys.platform != "linux":
         return True
+    _prctl(1, signal.SIGTERM if gently else signal.SIGKILL)  # PR_SET_PDEATHSIG
+    return os.getppid() == parent_pid
+
+
+def adopt_orphans() -> None:
+    """Be the parent of descendants whose own parent has ended (Linux; elsewhere nothing)."""
+    if sys.platform == "linux":
+        _prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+
+
+def _prctl(option: int, value: int) -> None:
     import ctypes  # only where it is needed
 
-    set_parent_death_signal = 1  # PR_SET_PDEATHSIG
-    number = signal.SIGTERM if gently else signal.SIGKILL
-    ctypes.CDLL(None).prctl(set_parent_death_signal, number)
-    return os.getppid() == parent_pid
+    ctypes.CDLL(None).prctl(option, value)

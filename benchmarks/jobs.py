@@ -80,7 +80,7 @@ JOBS = {
         ),
         Job(
             name="j2",
-            title="scikit-learn pipeline, wine data",
+            title="scikit-learn model, wine data",
             script="wine.py",
             body=_wine,
             trains=True,
@@ -105,6 +105,13 @@ JOBS = {
             script="wait.py",
             body=lambda: b"{}",
             waits=True,
+        ),
+        Job(
+            name="j6",
+            title="scikit-learn pipeline, wine data",
+            script="pipeline.py",
+            body=_wine,
+            trains=True,
         ),
     )
 }

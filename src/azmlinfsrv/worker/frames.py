@@ -313,17 +313,20 @@ class FrameReader(Generic[M]):
 
     def _split(self) -> list[tuple[M, Buffer]]:
         frames: list[tuple[M, Buffer]] = []
-        start, end, view = 0, self._end, self._view
-        while end - start >= _PREFIX_BYTES:
-            head_bytes, body_bytes = _unpack_prefix(view, start)
-            head_end = start + _PREFIX_BYTES + head_bytes
-            frame_end = head_end + body_bytes
-            if frame_end > end:
-                start = self._begin_long(start, head_bytes, body_bytes)
-                break
-            header = self._decode_header(view[start + _PREFIX_BYTES : head_end])
-            frames.append((header, bytes(view[head_end:frame_end]) if body_bytes else b""))
-            start = frame_end
+        start, end, view, decode = 0, self._end, self._view, self._decode
+        try:
+            while end - start >= _PREFIX_BYTES:
+                head_bytes, body_bytes = _unpack_prefix(view, start)
+                head_end = start + _PREFIX_BYTES + head_bytes
+                frame_end = head_end + body_bytes
+                if frame_end > end:
+                    start = self._begin_long(start, head_bytes, body_bytes)
+                    break
+                header = decode(view[start + _PREFIX_BYTES : head_end])
+                frames.append((header, bytes(view[head_end:frame_end]) if body_bytes else b""))
+                start = frame_end
+        except msgspec.MsgspecError as error:
+            raise ProtocolError(f"a frame header that is none of ours: {error}") from error
         if start == self._end:
             self._end = 0
         elif start:
@@ -336,7 +339,7 @@ class FrameReader(Generic[M]):
             raise ProtocolError(f"a frame header of {head_bytes} bytes")
         head_end, end = start + _PREFIX_BYTES + head_bytes, self._end
         if head_end <= end and _PREFIX_BYTES + head_bytes + body_bytes > len(self._scratch):
-            self._header = self._decode_header(self._view[start + _PREFIX_BYTES : head_end])
+            self._header = self._decode(self._view[start + _PREFIX_BYTES : head_end])
             self._body = _room_for(body_bytes)
             have = end - head_end
             self._body[:have] = self._view[head_end:end]
@@ -346,12 +349,6 @@ class FrameReader(Generic[M]):
             self._grow(start, _PREFIX_BYTES + head_bytes)
             return 0
         return start
-
-    def _decode_header(self, data: memoryview) -> M:
-        try:
-            return self._decode(data)
-        except msgspec.MsgspecError as error:
-            raise ProtocolError(f"a frame header that is none of ours: {error}") from error
 
     def _compact(self, start: int) -> None:
         """Leave room behind what is waiting for its rest."""

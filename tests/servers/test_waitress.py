@@ -137,6 +137,49 @@ def test_many_requests_share_a_connection_and_pipelined_ones_keep_their_order(
     assert answers.index(b"sleep") < answers.index(b"echo")
 
 
+def test_a_pipelined_request_does_not_wait_for_the_next_turn(serve: Serve) -> None:
+    """No more is read than one request ahead; when one is answered, that must be noticed."""
+    server = serve(OBEDIENT, *WAITRESS)
+    times = []
+
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+            received = b""
+            connection.sendall(post(do="sleep", seconds=0.2) + post(do="echo") + post(do="two"))
+            connection.sendall(post(do="three") + post(do="four"))
+            while b'"sleep"' not in received:
+                received += connection.recv(65536)
+            began = time.monotonic()
+            while b'"four"' not in received:
+                received += connection.recv(65536)
+            times.append(time.monotonic() - began)
+
+    # Not noticed, it would be a second each time.
+    assert min(times) < 0.5
+
+
+def test_idle_connections_cost_the_others_next_to_nothing(serve: Serve) -> None:
+    server = serve(OBEDIENT, *WAITRESS, "--header_timeout", "100")
+    front_end = psutil.Process(server.popen.pid)
+
+    def cpu_of_requests() -> float:
+        before = sum(front_end.cpu_times()[:2])
+        with contextlib.closing(server.connect()) as connection:
+            for _ in range(200):
+                assert ask(connection, "GET", "/").status == 200
+        return sum(front_end.cpu_times()[:2]) - before
+
+    alone_s = cpu_of_requests()
+    with contextlib.ExitStack() as idle:
+        for _ in range(800):
+            idle.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        assert server.get("/").status == 200  # the last of them has been taken
+        beside_s = cpu_of_requests()
+
+    # With a turn that looks at every connection it is four times as much.
+    assert beside_s < 2 * alone_s + 0.05
+
+
 @pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready"])
 def test_probes_answer_at_once_while_more_calls_wait_than_there_are_threads(
     serve: Serve, path: str

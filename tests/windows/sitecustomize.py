@@ -13,6 +13,7 @@ import importlib
 import importlib.abc
 import os
 import select
+import selectors
 import signal
 import socket
 import subprocess
@@ -84,6 +85,7 @@ def _look_like_windows() -> None:
     for name in ("poll", "epoll"):
         if hasattr(select, name):
             delattr(select, name)
+    selectors.DefaultSelector = selectors.SelectSelector
     for name in ("connect_read_pipe", "connect_write_pipe", "add_signal_handler"):
         setattr(asyncio.SelectorEventLoop, name, _refuse)
     for name in ("create_unix_connection", "create_unix_server"):

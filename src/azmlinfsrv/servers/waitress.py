@@ -15,9 +15,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Future, wait
-from typing import Any
 
-from waitress import wasyncore
 from waitress.adjustments import Adjustments
 
 from azmlinfsrv.adapters.loop_thread import LoopThread
@@ -28,6 +26,7 @@ from azmlinfsrv.servers.descriptors import raise_limit
 from azmlinfsrv.servers.front_end import build_application, build_logs, build_pool
 from azmlinfsrv.servers.limits import Limits
 from azmlinfsrv.servers.waitress_channel import AnswerThreads, Server
+from azmlinfsrv.servers.waitress_poller import Poller
 from azmlinfsrv.settings import Loaded, Settings
 from azmlinfsrv.telemetry import logs
 
@@ -63,7 +62,7 @@ class FrontEnd:
         self._stop_asked = threading.Event()
         self._report = ""
         self._servers: list[Server] = []
-        self._sockets: dict[int, Any] = {}  # Waitress's map of everything it polls
+        self._poller = Poller()
 
     def run(self) -> int:
         """Start, serve, drain, end."""
@@ -107,7 +106,7 @@ class FrontEnd:
                     wsgi.begin,
                     application.admits,
                     application.bodies,
-                    map=self._sockets,
+                    poller=self._poller,
                     sock=listener,
                     dispatcher=self._answer_threads,
                     adjustments=adjustments,
@@ -131,7 +130,9 @@ class FrontEnd:
     def _turn(self, timeout_s: float) -> None:
         for server in self._servers:
             server.sweep()
-        wasyncore.loop(timeout=timeout_s, use_poll=True, map=self._sockets, count=1)
+            # Whether it takes connections depends on the time, and on how many there are.
+            self._poller.look_at(server)
+        self._poller.turn(timeout_s)
 
     def _is_drained(self, drained: Future[None]) -> bool:
         return drained.done() and not any(server.is_busy() for server in self._servers)
@@ -146,6 +147,7 @@ class FrontEnd:
             self._answer_threads.shutdown(timeout=1)
         for server in self._servers:
             server.close()
+        self._poller.close()
         self._thread.stop()
 
     # --- asked to stop ------------------------------------------------------------------

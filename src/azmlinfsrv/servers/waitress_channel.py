@@ -38,6 +38,7 @@ from azmlinfsrv.messages import BUFFERS, Response
 from azmlinfsrv.pool.call import StreamCut
 from azmlinfsrv.servers.limits import Limits, head_late
 from azmlinfsrv.servers.waitress_parser import NOT_HTTP, Admits, Parser, Refused
+from azmlinfsrv.servers.waitress_poller import Poller
 from azmlinfsrv.servers.watch import SWEEP_S, Phase, Seen, Verdict, Watch, bytes_in_kernel
 
 Begin = Callable[[dict[str, Any]], "Future[Response]"]
@@ -182,6 +183,15 @@ class Channel(HTTPChannel):
         """The parser of the next request."""
         return self._new_parser(self._bodies.share(), adjustments)
 
+    def service(self) -> None:
+        """Have the first answer written, in the thread that does it."""
+        answering = self.server.answering
+        answering.channel = self
+        try:
+            super().service()
+        finally:
+            answering.channel = None
+
     def begin(self) -> Future[Response] | None:
         """Hand the first request to the application; None if Waitress answers it itself."""
         self._begun += 1
@@ -197,7 +207,7 @@ class Channel(HTTPChannel):
         return bool(self.requests or self.total_outbufs_len)
 
     def readable(self) -> bool:
-        """Whether to poll for input; asked of every connection at every turn."""
+        """Whether to poll for input."""
         return not (
             self._has_ended
             or self.total_outbufs_len
@@ -237,6 +247,7 @@ class Channel(HTTPChannel):
         with self.requests_lock:
             self.request = None
             self.requests.append(request)
+        self.server.poller.look_at(self)
         self.server.add_task(self)
 
     def send(self, data: bytes, do_close: bool = True) -> int:
@@ -300,7 +311,7 @@ class Server(TcpWSGIServer):
         begin: Called in the main thread with the environ of a request that is whole.
         admits: Called with the head of a request; if it says no, the body is not read.
         bodies: What large bodies take.
-        map: Everything that is polled; shared by the servers of one process.
+        poller: Everything that is polled; shared by the servers of one process.
         sock: Listens already.
         limits: How long is waited for whom.
     """
@@ -314,7 +325,7 @@ class Server(TcpWSGIServer):
         admits: Admits,
         bodies: BodyBudget,
         *,
-        map: dict[int, Any],
+        poller: Poller,
         sock: socket.socket,
         dispatcher: AnswerThreads,
         adjustments: Any,
@@ -323,20 +334,32 @@ class Server(TcpWSGIServer):
         self.begin = begin
         self.admits = admits
         self.bodies = bodies
+        self.poller = poller
         self.limits = limits
+        self.answering = threading.local()  # its ``channel``, in a thread that writes an answer
         self.is_stopping = False
         self._watches: dict[Channel, Watch] = {}
         self._next_sweep_s = 0.0
         self._rests_until_s = 0.0
         super().__init__(
             application,
-            map,
+            poller,
             _sock=sock,
             dispatcher=dispatcher,
             adj=adjustments,
             sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
             bind_socket=False,
         )
+
+    def pull_trigger(self) -> None:
+        """End the wait of the main thread, if there is a reason.
+
+        Waitress calls it in a thread that writes an answer, after every change there that may
+        matter; for most answers the connection waits for the next request, as before.
+        """
+        channel = getattr(self.answering, "channel", None)
+        if channel is None or self.poller.has_changed(channel):
+            super().pull_trigger()
 
     def stop_accepting(self) -> None:
         """Close the listening socket; connections live on for one answer."""

@@ -285,7 +285,12 @@ def test_one_that_another_thread_closes_is_not_polled_any_more(
     poller: Poller, peer: MakePeer
 ) -> None:
     closed, kept = peer(), peer()
-    polling = threading.Thread(target=poller.turn, args=(10,))
+
+    def poll() -> None:
+        while not kept.told:
+            poller.turn(10)
+
+    polling = threading.Thread(target=poll)
     polling.start()
 
     closed.close()

@@ -43,6 +43,7 @@ class Poller(UserDict[int, Any]):
         self._descriptors: dict[Any, int] = {}
         self._registered: dict[int, int] = {}  # events by descriptor; without any it is not there
         self._to_look_at: set[Any] = set()
+        self._taken_out = 0  # how many, ever
 
     def __setitem__(self, descriptor: int, dispatcher: Any) -> None:
         self.pop(descriptor, None)
@@ -56,6 +57,7 @@ class Poller(UserDict[int, Any]):
         with self._lock:
             dispatcher = self.data.pop(descriptor)
             self._descriptors.pop(dispatcher, None)
+            self._taken_out += 1
             self._to_look_at.discard(dispatcher)
             if self._registered.pop(descriptor, 0):
                 self._selector.unregister(descriptor)
@@ -66,7 +68,15 @@ class Poller(UserDict[int, Any]):
             to_look_at, self._to_look_at = self._to_look_at, set()
             for dispatcher in to_look_at:
                 self._register(dispatcher)
-        for key, events in self._selector.select(timeout_s):
+            taken_out = self._taken_out
+        try:
+            ready = self._selector.select(timeout_s)
+        except OSError:
+            # ``select`` was given what another thread has closed meanwhile.
+            if taken_out == self._taken_out:
+                raise
+            return
+        for key, events in ready:
             dispatcher = key.data
             if events & EVENT_READ and self._descriptors.get(dispatcher) == key.fd:
                 _handle(dispatcher, dispatcher.handle_read_event)

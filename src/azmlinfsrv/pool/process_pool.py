@@ -235,7 +235,12 @@ class ProcessPool:
         if self._policy.cancel_running and not self._cancel_look_is_due:
             self._cancel_look_is_due = True
             loop.call_later(_CANCEL_LOOK_S, self._look_at_running)
-        response = await call.answered
+        try:
+            response = await call.answered
+        finally:
+            # An error knows this frame by its traceback, and the call knows the error: in that
+            # cycle the body would stay until the collector comes.
+            del call
         if self._quarantine.lengths and not isinstance(response.body, Stream):
             self._quarantine.answered(request)
         if has_left():

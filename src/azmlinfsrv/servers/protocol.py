@@ -108,10 +108,11 @@ class HttpProtocol(HttpToolsProtocol):
             self._unsupported_upgrade_warning()
         if self._is_in_head:
             self._head_goes_on(count)
-            return
-        self._head_bytes = 0
-        if was_chunked and self._is_chunked:
-            self._chunks_go_on(count - (self._body_bytes - body_bytes))
+        else:
+            self._head_bytes = 0
+            if was_chunked and self._is_chunked:
+                self._chunks_go_on(count - (self._body_bytes - body_bytes))
+        self._data = b""  # an idle connection holds nothing
 
     def _head_goes_on(self, count: int) -> None:
         """The parser has no limit for the head of a request."""

@@ -23,7 +23,7 @@ from azmlinfsrv.adapters.body import too_large, truncated
 from azmlinfsrv.adapters.loop_thread import LoopThread
 from azmlinfsrv.app.application import Application
 from azmlinfsrv.app.buffers import SMALL_BYTES, BodyShare
-from azmlinfsrv.errors import BadInput, RequestError
+from azmlinfsrv.errors import BadInput
 from azmlinfsrv.messages import BUFFERS, Buffer, Headers, Request, Response
 from azmlinfsrv.pool.call import CallerLeft
 
@@ -73,7 +73,9 @@ class WsgiApplication:
 
     def begin(self, environ: Environ) -> Future[Response]:
         """Start to answer; `environ` must hold the whole body, and goes to the call later."""
-        answer = self._thread.submit(self._handle(request_of(environ), BufferedCaller(environ)))
+        # A copy: with the answer in it, an error, its frames, the caller and it were a cycle.
+        caller = BufferedCaller(environ.copy())
+        answer = self._thread.submit(self._handle(request_of(environ), caller))
         environ[ANSWER] = answer
         return answer
 
@@ -90,6 +92,8 @@ class WsgiApplication:
         except CallerLeft:
             start_response("499 CLIENT CLOSED REQUEST", [])  # nobody will see it
             return []
+        finally:
+            del answer  # it knows the error, and the error this frame: a cycle
         return self._send(response, environ["REQUEST_METHOD"] == "HEAD", start_response)
 
     def _send(
@@ -193,9 +197,8 @@ class _WsgiCaller:
     def read(self, limit_bytes: int) -> Buffer:
         """The whole body; blocks. Errors as `azmlinfsrv.app.interface.Caller.read_body`."""
         environ = self._environ
-        error: RequestError | None = environ.get(BODY_ERROR)
-        if error is not None:
-            raise error
+        if BODY_ERROR in environ:
+            raise environ.pop(BODY_ERROR)  # its frames know the environ: no cycle
         length = environ.get("CONTENT_LENGTH")
         if length:
             return self._read_length(length, limit_bytes)
@@ -265,7 +268,10 @@ class BlockingCaller(_WsgiCaller):
         share.grow_to(min(self.declared_bytes(), limit_bytes))
         body: asyncio.Future[Buffer] = asyncio.get_running_loop().create_future()
         self._orders.put((limit_bytes, body))
-        return await body
+        try:
+            return await body
+        finally:
+            del body  # it knows the error, and the error this frame: a cycle
 
     def release(self, _answer: object) -> None:
         """The answer is known: nothing will be read any more."""
@@ -283,6 +289,7 @@ class BlockingCaller(_WsgiCaller):
             except Exception as error:  # noqa: BLE001  # the server's own; it must reach the waiting side
                 settle = functools.partial(_refuse, body, error)
             body.get_loop().call_soon_threadsafe(settle)
+            del order, body, settle  # as in `read_body`
 
 
 def _give(future: asyncio.Future[Buffer], body: Buffer) -> None:

@@ -37,7 +37,7 @@ from azmlinfsrv.errors import RequestError, ScoringFailed
 from azmlinfsrv.messages import BUFFERS, Response
 from azmlinfsrv.pool.call import StreamCut
 from azmlinfsrv.servers.limits import Limits, head_late
-from azmlinfsrv.servers.waitress_parser import NOT_HTTP, Admits, Parser, Refused
+from azmlinfsrv.servers.waitress_parser import Admits, Parser, Refused, not_http
 from azmlinfsrv.servers.waitress_poller import Poller
 from azmlinfsrv.servers.watch import SWEEP_S, Phase, Seen, Verdict, Watch, bytes_in_kernel
 
@@ -140,7 +140,7 @@ class MalformedTask(ErrorTask):
         """Write the answer; nothing more is read from this connection."""
         error = self.request.error
         known = error.request_error if isinstance(error, Refused) else None
-        response = response_for(known or _ERRORS.get(error.code, NOT_HTTP))
+        response = response_for(known or _ERRORS.get(error.code) or not_http())
         body = response.body
         assert isinstance(body, bytes)
         self.status = status_line(response)

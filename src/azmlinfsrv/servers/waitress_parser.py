@@ -49,7 +49,10 @@ _NO_TRAILERS = frozenset((b"transfer-encoding", b"content-length"))
 _CHUNK_OVERHEAD_BYTES = 16 * 1024
 _CHUNK_FRAME_BYTES = 64
 
-NOT_HTTP = BadInput("The request is not valid HTTP/1.1.")
+
+def not_http() -> BadInput:
+    """What is no request; a new one each time, since one that is raised again grows."""
+    return BadInput("The request is not valid HTTP/1.1.")
 
 
 class Refused(Error):
@@ -58,7 +61,16 @@ class Refused(Error):
     def __init__(self, request_error: RequestError) -> None:
         super().__init__(request_error.message)
         self.code = request_error.status
-        self.request_error = request_error
+        self.request_error = _without_frames(request_error)
+
+
+def _without_frames(error: RequestError) -> RequestError:
+    """The same error, which does not hold those that are to hold it.
+
+    In a cycle with its parser it would stay, with what was received, until the collector comes.
+    """
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 class Parser(HTTPRequestParser):
@@ -125,11 +137,11 @@ class Parser(HTTPRequestParser):
             return int(super().received(data))
         before = self.header_plus
         if not before.strip(b"\r\n") and not _START.match(before + data):
-            raise NOT_HTTP
+            raise not_http()
         count = int(super().received(data))
         is_unfinished = not self.completed and not self.headers_finished
         if is_unfinished and _BARE_LINE_END.search(before[-2:] + data):
-            raise NOT_HTTP
+            raise not_http()
         return count
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -142,7 +154,7 @@ class Parser(HTTPRequestParser):
         first_line, _, block = header_plus.partition(b"\r\n")
         match = _REQUEST_LINE.fullmatch(first_line)
         if match is None or b"#" in match[1] or _FOLDED.search(block):
-            raise NOT_HTTP
+            raise not_http()
         if len(match[1]) > limits.target_bytes:
             raise limits.target_too_long()
         fields = [line for line in block.split(b"\r\n") if line]
@@ -154,7 +166,7 @@ class Parser(HTTPRequestParser):
         try:
             super().parse_header(header_plus)
         except ValueError as error:  # an address that is none, a number of too many digits
-            raise NOT_HTTP from error
+            raise not_http() from error
         if is_chunked:
             if "CONTENT_LENGTH" in self.headers:  # RFC 9112, 6.3
                 raise ParsingError("Content-Length beside Transfer-Encoding")
@@ -170,7 +182,7 @@ class Parser(HTTPRequestParser):
     def fail_body(self, error: RequestError) -> None:
         """The head is good, the body will not come: the application answers."""
         self.error = None
-        self.body_error = error
+        self.body_error = _without_frames(error)
         self.expect_continue = False
         self.completed = True
 

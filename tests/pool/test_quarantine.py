@@ -84,5 +84,5 @@ def test_another_script_starts_anew() -> None:
 
     quarantine.clear()
 
-    assert not quarantine
+    assert not quarantine.lengths
     assert not quarantine.refuses(FATAL)

@@ -33,7 +33,7 @@ SERVERS = {
 # The same protocol as under Gunicorn: a sample shows that it is put together alike.
 SAMPLE = {"in_process": 7}
 # The server waits for the rest of these. Several do so at once, beside the other cases.
-AWAITED = "unfinished: "
+AWAITED_GROUP = "unfinished: "
 AWAITED_AT_ONCE = 8
 
 _tokens = itertools.count(10_000_000)
@@ -73,6 +73,10 @@ def _token() -> bytes:
     return b"%08d" % next(_tokens)
 
 
+def _is_awaited(name: str) -> bool:
+    return name.startswith(AWAITED_GROUP) or 408 in CASES[name].statuses
+
+
 def _names(server: str) -> list[str]:
     return list(CASES)[:: SAMPLE.get(server, 1)]
 
@@ -96,7 +100,7 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Targ
             (root / "score.py").write_text(SCRIPT, encoding="utf-8")
             context = serving(root / "score.py", *FLAGS, *SERVERS[name], root=root)
             contexts.append(context)
-            awaited = [case for case in _names(name) if case.startswith(AWAITED)]
+            awaited = [case for case in _names(name) if _is_awaited(case)]
             started[name] = self[name] = Target(context.__enter__(), awaited, pool)
             return self[name]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,23 +23,36 @@ SERVERS: dict[str, tuple[str, ...]] = {
 }
 
 
-@contextmanager
-def served(name: str, kind: str, folder: Path) -> Iterator[Server]:
-    """The example, served with all it needs."""
-    example = EXAMPLES / name
-    with prepared(name, folder / "model") as needs:
-        script = example / "score.py"
-        flags = (*SERVERS[kind], *needs.flags)
-        with serving(script, *flags, root=folder, environ=needs.environ) as server:
-            yield server
+Serve = Callable[[str, str], AbstractContextManager[Server]]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each example that trains a model: once, not for every server."""
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture
+def served(models: Path, tmp_path: Path) -> Serve:
+    """``served(name, kind)``: the example, served with all it needs."""
+
+    @contextmanager
+    def start(name: str, kind: str) -> Iterator[Server]:
+        with prepared(name, models / name) as needs:
+            script = EXAMPLES / name / "score.py"
+            flags = (*SERVERS[kind], *needs.flags)
+            with serving(script, *flags, root=tmp_path, environ=needs.environ) as server:
+                yield server
+
+    return start
 
 
 @pytest.mark.parametrize("kind", SERVERS)
 @pytest.mark.parametrize("name", FOLDERS)
-def test_example_answers_its_samples(name: str, kind: str, tmp_path: Path) -> None:
+def test_example_answers_its_samples(name: str, kind: str, served: Serve) -> None:
     samples = samples_in(EXAMPLES / name / "samples")
 
-    with served(name, kind, tmp_path) as server:
+    with served(name, kind) as server:
         problems = [
             f"{sample.name}: {problem}"
             for sample in samples
@@ -61,11 +74,11 @@ def test_example_answers_its_samples(name: str, kind: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_curl_lines_of_an_examples_page_work(name: str, tmp_path: Path) -> None:
+def test_curl_lines_of_an_examples_page_work(name: str, served: Serve) -> None:
     page = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
     lines = [line for line in page.splitlines() if line.startswith("curl ")]
 
-    with served(name, "gunicorn", tmp_path) as server:
+    with served(name, "gunicorn") as server:
         for line in lines:
             command = line.replace("localhost:5001", f"localhost:{server.port}")
             done = subprocess.run(
@@ -78,8 +91,8 @@ def test_curl_lines_of_an_examples_page_work(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_log_lines_of_a_script_carry_the_id_of_their_request(kind: str, tmp_path: Path) -> None:
-    with served("logging_and_headers", kind, tmp_path) as server:
+def test_log_lines_of_a_script_carry_the_id_of_their_request(kind: str, served: Serve) -> None:
+    with served("logging_and_headers", kind) as server:
         server.score(b'{"id": 7, "items": [1, 2]}', {"X-Tenant": "north", "x-request-id": "r-1"})
         log = server.wait_for_log("POST /score 200")
 
@@ -89,8 +102,8 @@ def test_log_lines_of_a_script_carry_the_id_of_their_request(kind: str, tmp_path
 
 
 @pytest.mark.parametrize("kind", SERVERS)
-def test_a_stream_is_sent_in_chunks_without_a_length(kind: str, tmp_path: Path) -> None:
-    with served("streaming_text", kind, tmp_path) as server:
+def test_a_stream_is_sent_in_chunks_without_a_length(kind: str, served: Serve) -> None:
+    with served("streaming_text", kind) as server:
         answer = server.score(b'{"prompt": "a b"}')
 
     assert answer.headers["transfer-encoding"] == "chunked"

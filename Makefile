@@ -45,9 +45,10 @@ serve: $(VENV)/.package
 compiled: $(VENV)/.package
 	@$(BIN)/python -m compileall -q src
 
-# All of them take every core, and more; some, chosen with ARGS, run one after another.
+# All of them take every core, and more; some, chosen with ARGS, run one after another. Files go
+# by name: by their number of tests, the last ones would be few tests that take long.
 test: $(VENV)/.dev compiled
-	$(BIN)/python -m pytest $(or $(ARGS),-n $(TESTERS) --dist loadfile)
+	$(BIN)/python -m pytest $(or $(ARGS),-n $(TESTERS) --dist loadfile --no-loadscope-reorder)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -169,15 +169,15 @@ class Server:
         return self.exit_status()
 
     def close(self) -> None:
-        """End every process, whatever state they are in."""
+        """End every process, at once and whatever state they are in.
+
+        How a server ends by itself is for tests to look at, which call `terminate`. Parents
+        come first, so that none of them starts another child.
+        """
         try:
             processes = self.tree()
         except psutil.NoSuchProcess:
             processes = []
-        if self.popen.poll() is None:
-            self.popen.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.popen.wait(5)
         for process in processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

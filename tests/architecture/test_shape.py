@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -52,25 +53,32 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Every node of a module, the outer ones first."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
-def imports_of(path: Path) -> Iterator[tuple[int, str, bool]]:
+@cache
+def imports_of(path: Path) -> tuple[tuple[int, str, bool], ...]:
     """Line, dotted name, and whether the import runs when the module is imported."""
-    tree = tree_of(path)
+    return tuple(_imports_of(path))
+
+
+def _imports_of(path: Path) -> Iterator[tuple[int, str, bool]]:
+    nodes = nodes_of(path)
     lazy = {
         id(inner)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         for inner in ast.walk(node)
     } | {
         id(inner)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for inner in ast.walk(node)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node.lineno, alias.name, id(node) not in lazy
@@ -126,8 +134,7 @@ def places(pattern: type[ast.AST], text: str) -> set[str]:
     """``module.py:function`` of every node of that kind whose source matches *text*."""
     found = set()
     for path in MODULES.values():
-        tree = tree_of(path)
-        for node in ast.walk(tree):
+        for node in nodes_of(path):
             if isinstance(node, pattern) and re.search(text, ast.unparse(node)):
                 found.add(str(path.relative_to(SOURCE)))
     return found
@@ -147,7 +154,7 @@ def test_the_scripts_functions_are_called_from_one_place(name: str) -> None:
     calls = [
         f"{path.relative_to(SOURCE)}:{node.lineno}"
         for path in MODULES.values()
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call)
         and re.search(rf"(_script|script|module|entry)\.{name}$", ast.unparse(node.func))
     ]

@@ -110,6 +110,8 @@ class Session:
             "HOME": str(self._home),
             "LANG": "C.UTF-8",
             "COLUMNS": "100",
+            # Not installed where a reader is, and a second at each start of pytest.
+            "PYTEST_ADDOPTS": "-p no:schemathesis",
             # In place of the default; another server may be using that, or the page's own.
             "AZMLINFSRV_PORT": str(self._other_port),
         }

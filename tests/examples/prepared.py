@@ -24,7 +24,7 @@ class Needs:
 
 
 def prepared(name: str, folder: Path) -> AbstractContextManager[Needs]:
-    """All that the example *name* needs; *folder* is for what is made."""
+    """All that the example *name* needs; *folder* is for what is made, once if it stays."""
     return _PREPARED.get(name, _nothing)(EXAMPLES / name, folder)
 
 
@@ -35,7 +35,8 @@ def _nothing(_example: Path, _folder: Path) -> Iterator[Needs]:
 
 @contextmanager
 def _a_trained_model(example: Path, folder: Path) -> Iterator[Needs]:
-    _module(example / "train.py").train(folder)
+    if not folder.exists():
+        _module(example / "train.py").train(folder)
     yield Needs(flags=("--model_dir", str(folder)))
 
 

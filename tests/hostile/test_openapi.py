@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -51,6 +51,9 @@ CHECKS = [not_a_server_error, status_code_conformance, response_schema_conforman
 # The other two answers have types that the document does not name; it is contract (R5.9).
 CHECKS_OF_SCORE = [*CHECKS, content_type_conformance]
 EXAMPLES = 30
+# Of what is drawn as wrong, much is odd only where nobody looks. What comes out changes with
+# every constant of our sources, so it is drawn again if the server had nothing to refuse.
+ROUNDS = 5
 
 
 @pytest.fixture(scope="module", params=["gunicorn", "waitress"])
@@ -94,7 +97,10 @@ def test_generated_requests_get_the_answers_that_the_document_describes(
         statuses.add(response.status_code)
         case.validate_response(response, CHECKS_OF_SCORE if path == "/score" else CHECKS)
 
-    try_one()
+    for number in range(ROUNDS):
+        seed(number)(try_one)()
+        if mode is GenerationMode.POSITIVE or max(statuses) >= 400:
+            break
 
     assert max(statuses) < 500
     if mode is GenerationMode.NEGATIVE:

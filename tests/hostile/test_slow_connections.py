@@ -99,9 +99,9 @@ SLOW = {
 
 @pytest.mark.parametrize(("start", "piece"), SLOW.values(), ids=list(SLOW))
 def test_what_comes_byte_by_byte_is_ended_with_408(
-    serve: Serve, flags: tuple[str, ...], start: bytes, piece: bytes
+    shared: Serve, flags: tuple[str, ...], start: bytes, piece: bytes
 ) -> None:
-    server = serve(SCRIPT, *SHORT, *flags)
+    server = shared(SCRIPT, *SHORT, *flags)
 
     with connected(server, start) as connection, dribbling(connection, piece):
         received = rest_of(connection)
@@ -115,9 +115,9 @@ def test_what_comes_byte_by_byte_is_ended_with_408(
 
 
 def test_a_connection_that_says_nothing_is_closed_without_a_word(
-    serve: Serve, flags: tuple[str, ...]
+    shared: Serve, flags: tuple[str, ...]
 ) -> None:
-    server = serve(SCRIPT, *SHORT, *flags)
+    server = shared(SCRIPT, *SHORT, *flags)
 
     with connected(server) as connection:
         assert rest_of(connection) == b""
@@ -138,9 +138,9 @@ def test_between_requests_the_longer_patience_holds(serve: Serve, flags: tuple[s
 
 
 def test_a_large_body_may_take_its_time_as_long_as_it_comes(
-    serve: Serve, flags: tuple[str, ...]
+    shared: Serve, flags: tuple[str, ...]
 ) -> None:
-    server = serve(SCRIPT, *SHORT, *flags)
+    server = shared(SCRIPT, *SHORT, *flags)
     body = b"x" * 60_000
 
     with connected(server, post(b"", len(body))) as connection:
@@ -176,8 +176,8 @@ def test_a_client_that_takes_nothing_is_cut(
     assert server.score(b"abc").status == 200
 
 
-def test_a_client_that_reads_slowly_gets_everything(serve: Serve, flags: tuple[str, ...]) -> None:
-    server = serve(SCRIPT, *SHORT, *flags)
+def test_a_client_that_reads_slowly_gets_everything(shared: Serve, flags: tuple[str, ...]) -> None:
+    server = shared(SCRIPT, *SHORT, *flags)
     received, pause = 0, threading.Event()
 
     with socket.socket() as connection:

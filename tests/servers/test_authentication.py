@@ -70,9 +70,9 @@ def test_only_the_probes_are_open(serve: Serve, flags: tuple[str, ...]) -> None:
 
 @each_server
 def test_every_key_opens_and_the_script_sees_none_of_ours(
-    serve: Serve, flags: tuple[str, ...]
+    shared: Serve, flags: tuple[str, ...]
 ) -> None:
-    server = serve(SCRIPT, *flags, environ=ENVIRON)
+    server = shared(SCRIPT, *flags, environ=ENVIRON)
 
     for header, value in (
         ("Authorization", f"Bearer {OLD}"),
@@ -124,8 +124,8 @@ def test_a_browser_may_ask_first_and_may_read_the_refusal(
 
 
 @each_server
-def test_a_body_without_a_key_is_not_read(serve: Serve, flags: tuple[str, ...]) -> None:
-    server = serve(SCRIPT, *flags, environ=ENVIRON)
+def test_a_body_without_a_key_is_not_read(shared: Serve, flags: tuple[str, ...]) -> None:
+    server = shared(SCRIPT, *flags, environ=ENVIRON)
     head = b"POST /score HTTP/1.1\r\nHost: x\r\n%b: 90000000\r\n%b\r\n"
 
     # Answered though not one byte of the body has been sent, and nobody is invited to send it.

@@ -167,6 +167,7 @@ def _is_noticed(server: Server, path: Path, body: bytes) -> bool:
     while time.monotonic() < deadline:
         if answers(server, body):
             return True
+        time.sleep(0.01)  # between two looks
     return False
 
 
@@ -314,6 +315,7 @@ def _is_loaded_no_more(server: Server) -> bool:
     deadline = time.monotonic() + 2
     while time.monotonic() < deadline:
         server.score(b"x")
+        time.sleep(0.01)  # often enough: each call writes to a file
     return (server.root / "run.log").read_text().count("loaded") == before
 
 

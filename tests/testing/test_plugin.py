@@ -21,10 +21,14 @@ def run(data):
 """
 
 
+# schemathesis, which is for our own tests, would be imported at each start: a second.
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis")
+
+
 def run_pytest(root: Path, *flags: str) -> tuple[int, str]:
     """Exit status and output."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *flags],
+        [*PYTEST, "-W", "error", *flags],
         cwd=root,
         capture_output=True,
         text=True,

@@ -16,6 +16,8 @@ from azmlinfsrv.tools.init import TEMPLATES
 from tests.harness import serving
 
 COMMAND = (sys.executable, "-m", "azmlinfsrv")
+# schemathesis, which is for our own tests, would be imported at each start: a second.
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis")
 # The answer to the sample, or words of it.
 ANSWERS = {
     "text": '{"km": 42.1648128}',
@@ -51,7 +53,7 @@ def run_there(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     ours = {
         "azmlinfsrv": [*COMMAND],
         "python": [sys.executable],
-        "pytest": [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        "pytest": [*PYTEST],
     }
     environ = {name: value for name, value in os.environ.items() if not name.startswith("AZ")}
     return subprocess.run(

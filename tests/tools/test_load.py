@@ -81,8 +81,8 @@ def answering(connection: socket.socket, answer: bytes = OK) -> None:
         connection.sendall(answer)
 
 
-def test_a_closed_load_keeps_every_connection_busy(serve: Serve) -> None:
-    server = serve(ECHO)
+def test_a_closed_load_keeps_every_connection_busy(shared: Serve) -> None:
+    server = shared(ECHO)
     address = Address("http", "127.0.0.1", server.port)
 
     outcome = send_load(address, Plan([POST], duration_s=0.5, connections=4))
@@ -93,8 +93,8 @@ def test_a_closed_load_keeps_every_connection_busy(serve: Serve) -> None:
     assert outcome.latencies.percentile_s(50) <= outcome.latencies.percentile_s(99)
 
 
-def test_requests_are_sent_in_turn_and_observed_with_their_answers(serve: Serve) -> None:
-    server = serve(ECHO)
+def test_requests_are_sent_in_turn_and_observed_with_their_answers(shared: Serve) -> None:
+    server = shared(ECHO)
     address = Address("http", "127.0.0.1", server.port)
     requests = [SampleRequest(body=text) for text in (b"one", b"two", b"three")]
     seen: dict[int, Answer] = {}
@@ -253,8 +253,8 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_prints_json(serve: Serve) -> None:
-    server = serve(ECHO)
+def test_the_command_prints_json(shared: Serve) -> None:
+    server = shared(ECHO)
 
     done = command(
         f"http://127.0.0.1:{server.port}/score",

@@ -38,6 +38,10 @@ def run(data):
             time.sleep(0.005)
     elif what == "sleep":
         time.sleep(float(rest))
+    elif what == "hang":
+        os.closerange(3, 256)
+        time.sleep(2)
+        os._exit(3)
     elif what == "swallow":
         while True:
             try:
@@ -372,6 +376,34 @@ def test_no_call_is_lost_or_run_twice_when_processes_die_at_random(tmp_path: Pat
 
             assert [text for wrong in found for text in wrong] == []
             await bench.until(lambda: len(list(bench.pool.fleet.processes)) == 2)
+
+    run(main())
+
+
+def test_answers_that_a_process_gave_before_it_ended_are_not_lost(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pool_of(tmp_path, OBEDIENT, queue=1000) as bench:
+            for _ in range(200):  # until calls are sent ahead
+                await bench.value("n")
+            process = next(bench.pool.fleet.processes)
+            pauses = [0.5]
+
+            def stays() -> bool:
+                # Asked just before more is written to the process: that answers what it has
+                # and goes before the loop comes to it, as on a machine with other things to do.
+                if pauses and any(call.request.body == b"hang up" for call in process.calls):
+                    time.sleep(pauses.pop())
+                return False
+
+            quick = [bench.later(f"n {number}") for number in range(10)]
+            last = bench.later("hang up")
+            more = [bench.later(f"n {number}", has_left=stays) for number in range(10, 90)]
+
+            answers = [content_of(await task) for task in (*quick, *more)]
+
+            assert answers == [f"n {number}" for number in range(90)]
+            with pytest.raises(ScoringProcessEnded):
+                await last
 
     run(main())
 

@@ -469,12 +469,27 @@ class WorkerProcess(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket has closed: the process ends, or is helped to."""
-        self._is_connected = False
+        self._is_connected = False  # it is given no more
+        self._read_the_rest()
         self._supervisor.process_lost(self)
         if self._return_code is not None:
             self._end()
         elif self._loop is not None:
             self._exit_wait = self._loop.call_later(_EXIT_S, self.kill)
+
+    def _read_the_rest(self) -> None:
+        """Read what it sent before its end: answers that were given count.
+
+        A write to a process that has gone closes the transport, whatever is still to be read.
+        """
+        if self._transport is None or not hasattr(os, "readv"):  # Windows
+            return
+        try:
+            descriptor = self._transport.get_extra_info("socket").fileno()
+            while count := os.readv(descriptor, [self._reader.buffer()]):
+                self.buffer_updated(count)
+        except OSError:
+            pass  # there is no more
 
     # --- what the process says ----------------------------------------------------------
 
@@ -600,6 +615,8 @@ class WorkerProcess(asyncio.BufferedProtocol):
         for timer in (self._grace, self._exit_wait):
             if timer is not None:
                 timer.cancel()
+        if self._is_connected:
+            self._read_the_rest()
         if self._transport is not None:
             self._transport.close()
         self._drain_output()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
+import weakref
 from pathlib import Path
 
 import psutil
@@ -18,6 +20,7 @@ from azmlinfsrv.errors import (
     ScoringTimeout,
     Unavailable,
 )
+from azmlinfsrv.pool import fleet
 from azmlinfsrv.pool.call import CallerLeft
 from azmlinfsrv.pool.spawn import Child, FreshInterpreters
 from tests.pool.bench import content_of, pool_of, run
@@ -404,6 +407,27 @@ def test_answers_that_a_process_gave_before_it_ended_are_not_lost(tmp_path: Path
             assert answers == [f"n {number}" for number in range(90)]
             with pytest.raises(ScoringProcessEnded):
                 await last
+
+    run(main())
+
+
+def test_a_process_that_has_ended_is_let_go_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "_PROVEN_S", 0.01)  # until then it is held on purpose
+
+    async def main() -> None:
+        async with pool_of(tmp_path, OBEDIENT) as bench:
+            await bench.value("n")
+            ended = weakref.ref(next(bench.pool.fleet.processes))
+            gc.disable()
+            try:
+                bench.processes()[0].kill()
+                await bench.until(lambda: bench.pool.fleet.replaced["ended"])
+                await bench.value("n")
+                await bench.until(lambda: ended() is None)
+            finally:
+                gc.enable()
 
     run(main())
 

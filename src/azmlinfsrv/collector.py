@@ -25,13 +25,7 @@ def resting() -> Iterator[None]:
             gc.enable()
 
 
-# New objects that are not gone yet, before the collector looks at them. Of every request
-# under way there are some forty, and hardly ever one that only the collector can free.
-_NEW_OBJECTS = 10_000
-
-
 def settle() -> None:
-    """For a front end that is ready: what is here stays, and what comes is looked at rarely."""
+    """For a front end that is ready: what is here stays, and is not looked at again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import weakref
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -298,6 +299,8 @@ class Fleet:
             generation.settle(f"A scoring process could not be started: {error}.")
         await generation.is_settled.wait()
         self._next = None
+        # They know whose they are: no cycle is left to the collector.
+        loaded, generation.loaded = generation.loaded, []
         if self._is_stopping:
             self._old.append(generation)
             return
@@ -311,7 +314,7 @@ class Fleet:
         self.failed_reload = None
         self._trouble = self._last_report = ""
         old, self._current = self._current, generation
-        for process in generation.loaded:
+        for process in loaded:
             self._open(process)
         self._dispatcher.script_changed()
         self._retire_all(old)
@@ -389,15 +392,15 @@ class Fleet:
         process.is_ready = True
         self.slots = process.slots
         process.ready_s = loop.time()
-        loop.call_later(_PROVEN_S, self._prove, process)
+        loop.call_later(_PROVEN_S, self._prove, weakref.ref(process))
         self._trouble = ""
         self._last_report = ""
         self.first_ready.set()
         self._announce(process)
         self._dispatcher.process_has_room(process)
 
-    def _prove(self, process: WorkerProcess) -> None:
-        if process in self._current.processes:
+    def _prove(self, process: weakref.ref[WorkerProcess]) -> None:
+        if process() in self._current.processes:
             self._failed_starts = 0
 
     def _announce(self, process: WorkerProcess) -> None:

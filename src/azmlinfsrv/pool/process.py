@@ -622,10 +622,12 @@ class WorkerProcess(asyncio.BufferedProtocol):
         self._drain_output()
         for lines in self._lines:
             lines.close()
-        self._lines = []  # they know whose they are: no cycle is left to the collector
         if self._claims is not None:
             # What it had not begun is nobody's fault.
             self.unbegun = self.take_back()
             self._claims.close()
             self._claims = None
         self._supervisor.process_ended(self)
+        # They know whose they are: no cycle is left to the collector.
+        self._lines = []
+        self._calls.clear()

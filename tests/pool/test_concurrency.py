@@ -419,8 +419,6 @@ from inference_schema.parameter_types.numpy_parameter_type import NumpyParameter
 from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
 from inference_schema.schema_decorators import input_schema, output_schema
 
-shapes = []
-
 def init():
     pass
 
@@ -429,15 +427,33 @@ def init():
 @output_schema(NumpyParameterType(np.array([1.0])))
 @batch(max_size=16)
 def run(rows, scale):
-    shapes.append((rows.shape, scale))
     return rows.sum(axis=1)
-
-def told():
-    return shapes
 """
 
 
-def test_arrays_are_stacked_and_results_split_back(tmp_path: Path) -> None:
+TYPED = """
+import numpy as np
+from azmlinfsrv import batch, typed
+from numpy.typing import NDArray
+
+def init():
+    pass
+
+@typed
+@batch(max_size=16)
+def run(rows: NDArray[np.float64], scale: list[float]) -> NDArray[np.float64]:
+    if rows.ndim == 2 and rows.shape[1] != 2:
+        raise ValueError("two columns")
+    return rows.sum(axis=1) if len(rows) else rows
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "last"), [(SCHEMA, BadInput), (TYPED, ScoringFailed)], ids=["schema", "typed"]
+)
+def test_arrays_are_stacked_and_results_split_back(
+    tmp_path: Path, source: str, last: type[Exception]
+) -> None:
     def request(rows: Any) -> Request:
         body = ('{"rows": %s, "scale": 2.0}' % rows).encode()  # noqa: UP031  # braces
         return Request(
@@ -445,7 +461,7 @@ def test_arrays_are_stacked_and_results_split_back(tmp_path: Path) -> None:
         )
 
     async def main() -> None:
-        async with pool_of(tmp_path, SCHEMA) as bench:
+        async with pool_of(tmp_path, source) as bench:
             inputs = ["[[1, 2]]", "[[3, 4], [5, 6]]", "[]", "[[7, 8]]", '[["x", 1]]', "[[1]]"]
             results = await asyncio.gather(
                 *(bench.pool.submit(request(rows), 30.0, lambda: False) for rows in inputs),
@@ -457,7 +473,7 @@ def test_arrays_are_stacked_and_results_split_back(tmp_path: Path) -> None:
             ]
             assert contents[:2] == [[3.0], [7.0, 11.0]]
             assert contents[3] == [15.0]
-            assert contents[4:] == [BadInput, BadInput]
+            assert contents[4:] == [BadInput, last]
 
     run(main())
 

@@ -123,7 +123,7 @@ class Batch:
     """The arguments of several calls, put together, and the way back for the results.
 
     Args:
-        calls: The arguments of each, by name.
+        calls: The arguments of each, by name; a group of `groups_of`.
     """
 
     def __init__(self, calls: Sequence[dict[str, Any]]) -> None:
@@ -158,20 +158,38 @@ class Batch:
         return [rows[end - count : end] for end, count in zip(ends, self._rows, strict=True)]
 
     def _join(self, values: list[Any]) -> Any:
-        """One value for all calls: stacked if they are arrays or frames of one kind."""
-        numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
-        rows = None
-        joined: Any = values
-        if numpy is not None and all(isinstance(value, numpy.ndarray) for value in values):
-            if len({value.shape[1:] for value in values}) == 1 and values[0].ndim:
-                rows, joined = [len(value) for value in values], numpy.concatenate(values)
-        elif pandas is not None and all(isinstance(value, pandas.DataFrame) for value in values):
-            rows = [len(value) for value in values]
-            joined = pandas.concat(values, ignore_index=True)
-        if rows is not None and self._rows is not None and rows != self._rows:
-            return values  # of another number of rows than the first: these stay as they are
-        self._rows = rows or self._rows
-        return joined
+        """One value for all calls: stacked if they are arrays or frames."""
+        if _form_of(values[0]) is None:
+            return values
+        if self._rows is None:  # of several, the first says what belongs to which call
+            self._rows = [len(value) for value in values]
+        if len(values) == 1:
+            return values[0]
+        if hasattr(values[0], "iloc"):
+            return sys.modules["pandas"].concat(values, ignore_index=True)
+        return sys.modules["numpy"].concatenate(values)
+
+
+def groups_of(calls: Sequence[dict[str, Any]]) -> Iterator[list[int]]:
+    """Which of the calls go together, by index: those whose arrays can be stacked."""
+    groups: dict[object, list[int]] = {}
+    for index, call in enumerate(calls):
+        forms = {name: form for name, value in call.items() if (form := _form_of(value))}
+        key: object = tuple(forms.items())
+        if len({len(call[name]) for name in forms}) > 1:
+            key = object()  # its result could not be told from that of others
+        groups.setdefault(key, []).append(index)
+    yield from groups.values()
+
+
+def _form_of(value: Any) -> object:
+    """What arrays, and frames, must have in common to be stacked; None for other values."""
+    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        return ("array", value.shape[1:]) if value.ndim else None
+    if pandas is not None and isinstance(value, pandas.DataFrame):
+        return ("frame", tuple(value.columns))
+    return None
 
 
 def policy_of(run: Any, mode: str, max_size: int, max_wait_s: float | None) -> BatchPolicy:
@@ -189,9 +207,10 @@ def policy_of(run: Any, mode: str, max_size: int, max_wait_s: float | None) -> B
         return BatchPolicy()
     if mode == "raw":
         raise ScriptError("run() cannot be batched and decorated with @rawhttp.")
-    if mode == "schema" and batched is None:
+    if mode in ("schema", "typed") and batched is None:
+        decorator = "@input_schema" if mode == "schema" else "@typed"
         raise ScriptError(
-            "run() is decorated with @input_schema: to batch it, put @batch (from azmlinfsrv "
+            f"run() is decorated with {decorator}: to batch it, put @batch (from azmlinfsrv "
             "import batch) directly above `def run`."
         )
     declared = batched.policy if batched is not None else BatchPolicy()

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
 from azmlinfsrv.errors import ScriptError
+from azmlinfsrv.script.batching import find_batched
 from azmlinfsrv.script.loader import EntryScript
 from azmlinfsrv.script.raw import is_raw
 from azmlinfsrv.script.schema import Schema, read_schema
 
+if TYPE_CHECKING:
+    from azmlinfsrv.script.typed import Typed
+
 HEADERS_PARAMETER = "request_headers"  # R3.11
 
-Mode = Literal["text", "raw", "schema"]
+Mode = Literal["text", "raw", "schema", "typed"]
 
+_TYPED = "azmlinfsrv.script.typed"
 _KINDS = inspect.Parameter
 
 
@@ -28,12 +34,19 @@ class Contract(Struct, frozen=True):
         input_name: The parameter that receives the input in text and raw mode.
         takes_headers: It has a parameter ``request_headers``.
         schema: The declared types in schema mode.
+        typed: The annotations in typed mode.
     """
 
     mode: Mode
     input_name: str
     takes_headers: bool
     schema: Schema | None = None
+    typed: Typed | None = None
+
+    @property
+    def declared(self) -> Schema | Typed | None:
+        """The inputs that come by name from a JSON object; None in the other modes."""
+        return self.schema if self.schema is not None else self.typed
 
     @property
     def description(self) -> str:
@@ -43,10 +56,12 @@ class Contract(Struct, frozen=True):
                 "run() is decorated with @rawhttp. "
                 "Server will invoke it with the flask request object."
             )
-        if self.schema is not None:
-            names = ", ".join(self.schema.names)
+        declared = self.declared
+        if declared is not None:
+            decorator = "@input_schema" if self.mode == "schema" else "@typed"
+            names = ", ".join(declared.names)
             return (
-                "run() is decorated with @input_schema. "
+                f"run() is decorated with {decorator}. "
                 f"Server will invoke it with the following arguments: {names}."
             )
         return "run() is not decorated. Server will invoke it with the input in JSON string."
@@ -68,10 +83,19 @@ def read_contract(script: EntryScript) -> Contract:
     raw = is_raw(run, script.module)
     if raw and schema is not None:
         raise ScriptError("run() cannot be decorated with both @rawhttp and @input_schema")
+    by_type = sys.modules.get(_TYPED)  # there if the script has imported it
+    wants_types = by_type is not None and by_type.is_typed(run)
+    if wants_types and (raw or schema is not None):
+        other = "@rawhttp" if raw else "@input_schema"
+        raise ScriptError(f"run() cannot be decorated with both {other} and @typed")
     _refuse_unclear(parameters, is_schema=schema is not None)
     takes_headers = HEADERS_PARAMETER in parameters
     if schema is not None:
         return Contract("schema", "", takes_headers, schema)
+    if by_type is not None and wants_types:
+        parameters.pop(HEADERS_PARAMETER, None)
+        typed = by_type.read_typed(run, parameters, is_batched=find_batched(run) is not None)
+        return Contract("typed", "", takes_headers, typed=typed)
     return Contract("raw" if raw else "text", _input_name(parameters), takes_headers)
 
 

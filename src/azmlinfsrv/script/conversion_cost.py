@@ -9,6 +9,7 @@ How a refusal becomes an answer is for `azmlinfsrv.script.schema_conversion`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -44,18 +45,17 @@ def check_date(value: Any) -> None:
         raise TooCostly(f"a string of more than {_MAX_DATE_CHARACTERS} characters")
 
 
-def check_array(value: Any, declared: Any) -> None:
+def check_array(value: Any, dtype: Any) -> None:
     """Refuse a list whose cells of text would take far more room than was given.
 
     Args:
-        declared: inference-schema's ``NumpyParameterType``.
+        dtype: What the cells are converted to; None if NumPy is to find out.
     Raises:
         TooCostly: it would.
     """
     if not isinstance(value, list):
         return
-    dtype = declared.sample_input.dtype
-    if declared.enforce_column_type:
+    if dtype is not None:
         if dtype.itemsize <= _CHEAP_CELL_BYTES:
             return
         cells, given, _ = _text_in(value)
@@ -84,15 +84,15 @@ def _text_in(value: list[Any]) -> tuple[int, int, int]:
     return cells, given, longest
 
 
-def check_table(value: Any, declared: Any) -> None:
+def check_table(value: Any, orient: str, most_columns: float = math.inf) -> None:
     """Refuse a table of more columns than it may have, or of far more cells than were given.
 
     Args:
-        declared: inference-schema's ``PandasParameterType``.
+        orient: The form it has, in pandas' words.
+        most_columns: Not looked at for a "table".
     Raises:
         TooCostly: it is one.
     """
-    orient = declared.orient
     named = None  # columns as they are given; None if the rows name them
     if orient in ("split", "table"):
         if not isinstance(value, dict):
@@ -109,7 +109,7 @@ def check_table(value: Any, declared: Any) -> None:
         columns = inner if named is None else max(named, inner)
         inner = columns
     # A field of a "table" may be its index, which is no column.
-    if declared.enforce_shape and orient != "table" and columns > declared.sample_input.shape[1]:
+    if orient != "table" and columns > most_columns:
         raise TooCostly("1 column" if columns == 1 else f"{columns} columns")
     if outer * inner > _FREE_CELLS and outer * inner > (given + outer) * _TIMES_GIVEN:
         raise TooCostly("one in which most cells are missing")

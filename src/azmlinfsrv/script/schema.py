@@ -97,6 +97,11 @@ class Schema:
         """The names of the inputs, as the log line of R3.12 lists them."""
         return tuple(parameter.name for parameter in self.parameters)
 
+    @property
+    def components(self) -> Mapping[str, Any]:
+        """The named schemas that the fragments refer to: the library makes none."""
+        return {}
+
     def arguments(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """The keyword arguments for one call; defaults are passed too, other keys dropped.
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType, ModuleType, TracebackType
@@ -59,7 +60,6 @@ _STANDARD_SAMPLES: dict[type, str] = {
 
 _STANDARD = "StandardPythonParameterType"
 _DATES = frozenset({datetime.date, datetime.datetime, datetime.time})
-_COST_CHECKS = {"NumpyParameterType": check_array, "PandasParameterType": check_table}
 _MENDED = frozenset({datetime.date, bytearray})
 _PARSED_SAMPLES = (bytes, bytearray, datetime.date, datetime.datetime, datetime.time)
 
@@ -165,9 +165,14 @@ def _check_cost(value: Any, declared: Any, sample_type: Any) -> None:
         if sample_type in _DATES and _library_type(declared) == _STANDARD:
             check_date(value)
     elif isinstance(value, list | dict):
-        check = _COST_CHECKS.get(_library_type(declared))
-        if check is not None:
-            check(value, declared)
+        kind = _library_type(declared)
+        if kind == "NumpyParameterType":
+            check_array(
+                value, declared.sample_input.dtype if declared.enforce_column_type else None
+            )
+        elif kind == "PandasParameterType":
+            width = declared.sample_input.shape[1] if declared.enforce_shape else math.inf
+            check_table(value, declared.orient, width)
 
 
 def _note(error: Exception, value: Any, declared: Any, name: str, code: CodeType | None) -> None:

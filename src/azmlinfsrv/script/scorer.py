@@ -16,7 +16,7 @@ from azmlinfsrv.errors import EncodingFailed, Interruption, RequestError, Scorin
 from azmlinfsrv.messages import BUFFERS, Request, Response, Timings
 from azmlinfsrv.script import raw
 from azmlinfsrv.script.arguments import header_dict, json_object, text_argument
-from azmlinfsrv.script.batching import Batch, BatchPolicy, find_batched
+from azmlinfsrv.script.batching import Batch, BatchPolicy, find_batched, groups_of
 from azmlinfsrv.script.contract import HEADERS_PARAMETER, Contract
 from azmlinfsrv.script.flask_response import response_of
 from azmlinfsrv.script.json_text import NaN
@@ -26,6 +26,8 @@ from azmlinfsrv.script.result import encode, encode_async_stream
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+    from azmlinfsrv.script.typed import Typed
 
 # R3.36, to the letter: clients and log queries match on it.
 FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
@@ -142,11 +144,22 @@ class ScriptScorer:
             inputs = {contract.input_name: text_argument(request)}
         elif contract.schema is not None:
             inputs = contract.schema.arguments(json_object(request))
+        elif contract.typed is not None:
+            inputs = self._converted(contract.typed, request)
         else:
             inputs = {contract.input_name: flask_request}
         if contract.takes_headers:
             inputs[HEADERS_PARAMETER] = header_dict(request)
         return inputs
+
+    def _converted(self, typed: Typed, request: Request) -> dict[str, Any]:
+        values = json_object(request)
+        try:
+            return typed.arguments(values)
+        except (Interruption, RequestError):
+            raise
+        except BaseException as error:  # their classes are made here
+            raise self._blame(error) from error
 
     def _run(self, /, **inputs: Any) -> Any:
         """The one place that calls the user's ``run()``, which may have any parameter."""
@@ -212,7 +225,7 @@ class ScriptScorer:
             raise self._blame(error) from error
 
     def score_many(self, requests: Sequence[Request]) -> list[Response | RequestError]:
-        """Answer several calls with one call of ``run()``.
+        """Answer several calls with one call of ``run()``, or one for each form of its arrays.
 
         Returns:
             For each its response, or why it has none.
@@ -259,13 +272,20 @@ class ScriptScorer:
 
     def _results_of(self, calls: list[dict[str, Any]]) -> list[Any]:
         """What run() makes of several calls, a part each; a part may be an exception."""
-        batch = Batch(calls)
+        results: list[Any] = [None] * len(calls)
+        for indices in groups_of(calls):
+            parts = self._parts_of(Batch([calls[index] for index in indices]), len(indices))
+            for index, part in zip(indices, parts, strict=True):
+                results[index] = part
+        return results
+
+    def _parts_of(self, batch: Batch, count: int) -> list[Any]:
         function = self._run if self._batched is None else self._batched.function
         try:
             return batch.split(self._call(function, batch.arguments))
         except RequestError as error:
             error.arguments = batch.arguments  # for the report
-            return [error] * len(calls)
+            return [error] * count
 
     def _outcome(self, part: Any, request: Request) -> Response | RequestError:
         if isinstance(part, RequestError):

@@ -11,14 +11,18 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
 from azmlinfsrv.errors import NotFound, ScriptError
 from azmlinfsrv.script.schema import Schema
+
+if TYPE_CHECKING:
+    from azmlinfsrv.script.typed import Typed
 
 VERSIONS = ("2", "3", "3.1")
 _ALIASES = {"2.0": "2", "3.0": "3"}
@@ -98,7 +102,7 @@ def pick_version(query: bytes) -> str | None:
 
 
 def build_documents(
-    schema: Schema | None,
+    schema: Schema | Typed | None,
     *,
     service_name: str,
     service_version: str,
@@ -108,7 +112,7 @@ def build_documents(
     """All documents of a script, the user's own files in *app_root* before generated ones.
 
     Args:
-        schema: What `read_schema` found; None for a text or raw run().
+        schema: What `read_schema` or `read_typed` found; None for a text or raw run().
         service_name: Title; any character is fine, as in the next two (D16).
         service_version: Version of the user's service.
         service_path_prefix: Put before every path; routing does not know it (R4.2).
@@ -133,6 +137,7 @@ def build_documents(
                 f"/{service_path_prefix.strip('/')}" if service_path_prefix else "",
                 _ANYTHING if schema is None else schema.input_fragment,
                 _ANYTHING if schema is None else schema.output_fragment,
+                {} if schema is None else schema.components,
             )
         if document:
             by_version[version] = _encode(document)
@@ -206,11 +211,13 @@ def _generated(
     prefix: str,
     service_input: dict[str, Any],
     service_output: dict[str, Any],
+    components: Mapping[str, Any],
 ) -> dict[str, Any]:
     schemas = {
         "ServiceInput": service_input,
         "ServiceOutput": service_output,
         "ErrorResponse": _ERROR_SCHEMA,
+        **components,
     }
     if version == "2":
         return {

@@ -106,7 +106,7 @@ def start_script(
     _script_log.info("Users's init has completed successfully")
     try:
         documents = build_documents(
-            contract.schema,
+            contract.declared,
             service_name=options.service_name,
             service_version=options.service_version,
             service_path_prefix=options.service_path_prefix,

@@ -96,12 +96,15 @@ def _output_schema(scene: Scene) -> dict[str, Any] | None:
 
 
 def _document(scene: Scene) -> dict[str, Any]:
-    try:
-        answer = scene.client().send(SampleRequest("GET", "/swagger.json?version=3"))
-        document = json.loads(answer.body)
-    except (NoAnswer, ValueError):
-        return {}
-    return document if answer.status == 200 and isinstance(document, dict) else {}
+    for version in ("3", "3.1"):  # what @typed says has the second form only
+        try:
+            answer = scene.client().send(SampleRequest("GET", f"/swagger.json?version={version}"))
+            document = json.loads(answer.body)
+        except (NoAnswer, ValueError):
+            return {}
+        if answer.status == 200 and isinstance(document, dict):
+            return document
+    return {}
 
 
 def _message(answer: Answer) -> str:

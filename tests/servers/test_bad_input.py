@@ -21,13 +21,14 @@ def run(data):
     return {"length": len(data)}
 """
 LIMIT = 100_000
+HEAD_LIMIT = 65_536
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     root: Path = tmp_path_factory.mktemp("bad-input")
     (root / "score.py").write_text(SCRIPT, encoding="utf-8")
-    flags = ("--max_body_bytes", str(LIMIT))
+    flags = ("--max_body_bytes", str(LIMIT), "--max_header_bytes", str(HEAD_LIMIT))
     with serving(root / "score.py", *flags, root=root) as running:
         pids = {worker.pid for worker in running.workers()}
         yield running
@@ -290,6 +291,20 @@ def test_a_head_without_end_is_refused(server: Server, piece: bytes) -> None:
     assert status == 431
     assert "head is over" in json.loads(body)["message"]
     assert_alive(server)
+
+
+@pytest.mark.parametrize("field", [b"n" * 90_000 + b": v", b"N: " + b"v" * 90_000])
+def test_a_head_over_the_limit_is_refused_however_it_comes(server: Server, field: bytes) -> None:
+    """Its pieces are below the limit, and the parser says of none but the last what it is."""
+    request = get(b"/score", field, b"", b"")
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        for start in range(0, len(request), 30_000):
+            connection.sendall(request[start : start + 30_000])
+            assert_alive(server)  # and so has read it
+        status, _, body = parse(connection.recv(65536))
+
+    assert status == 431
+    assert "head is over" in json.loads(body)["message"]
 
 
 UPGRADE = (b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")

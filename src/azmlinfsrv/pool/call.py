@@ -26,6 +26,32 @@ class StreamCut(Exception):
     """A streamed answer ended before it was complete; its client must be able to tell."""
 
 
+class PendingAnswer(asyncio.Future[Response]):
+    """The answer to a call, once it is there.
+
+    Attributes:
+        go_on: Called when it is there; a callback would be called a turn of the loop later.
+    """
+
+    go_on: Callable[[], None] | None = None
+
+    def give(self, response: Response, *, at_once: bool = False) -> None:
+        """Here it is."""
+        self.set_result(response)
+        if self.go_on is None:
+            return
+        if at_once:
+            self.go_on()
+        else:
+            self.get_loop().call_soon(self.go_on)
+
+    def refuse(self, error: Exception) -> None:
+        """There is none."""
+        self.set_exception(error)
+        if self.go_on is not None:
+            self.get_loop().call_soon(self.go_on)
+
+
 class Call:
     """A request, the place its answer goes, and who computes it.
 
@@ -53,7 +79,7 @@ class Call:
         self,
         call_id: int,
         request: Request,
-        answered: asyncio.Future[Response],
+        answered: PendingAnswer,
         has_left: Callable[[], bool],
         limit_s: float,
         deadline: float,
@@ -97,20 +123,20 @@ class Call:
         """Somebody waits for its answer, or for the rest of it."""
         return not self.answered.done() or self.stream is not None
 
-    def answer(self, response: Response) -> None:
-        """Give the whole answer."""
+    def answer(self, response: Response, *, at_once: bool = False) -> None:
+        """Give the whole answer; *at_once*: not in the next turn of the loop."""
         if self.late is not None:
             self.fail(self.late)
         elif not self.answered.done():
-            self.answered.set_result(response)
+            self.answered.give(response, at_once=at_once)
 
     def fail(self, error: Exception) -> None:
-        """Answer with an error; a stream that has begun is cut instead."""
+        """PendingAnswer with an error; a stream that has begun is cut instead."""
         if not self.answered.done():
             error = self.late or error
             if self.process is not None and isinstance(error, RequestError):
                 error.batch = self.process.batch_of(self)
-            self.answered.set_exception(error)
+            self.answered.refuse(error)
         elif self.stream is not None:
             self.stream.end(complete=False)
 
@@ -121,14 +147,14 @@ class Call:
         self.fail(error)
 
     def begin_stream(self, head: Response, send: Callable[[ToWorker], None]) -> None:
-        """Answer with the head; items follow through `stream`."""
+        """PendingAnswer with the head; items follow through `stream`."""
         if self.late is not None:
             self.fail(self.late)
         if self.answered.done():
             send(Cancel(self.id))
             return
         self.stream = Stream(self.id, send)
-        self.answered.set_result(replace(head, body=self.stream))
+        self.answered.give(replace(head, body=self.stream))
 
 
 class Stream:

@@ -450,9 +450,12 @@ class WorkerProcess(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived."""
         try:
-            for header, body in self._reader.received(nbytes):
+            arrived = self._reader.received(nbytes)
+            # One goes on at once; many are quicker one step of all after the other.
+            is_alone = len(arrived) == 1
+            for header, body in arrived:
                 if type(header) is Answer:  # as nearly always
-                    self._take_answer(header, body)
+                    self._take_answer(header, body, is_alone=is_alone)
                 else:
                     self._take(header, body)
             if self._has_finished:
@@ -538,7 +541,7 @@ class WorkerProcess(asyncio.BufferedProtocol):
             return next((call for call in self._calls if call.id == call_id), None)
         return None
 
-    def _take_answer(self, answer: Answer, body: Buffer) -> None:
+    def _take_answer(self, answer: Answer, body: Buffer, *, is_alone: bool) -> None:
         calls = self._calls
         call: Call | None
         if calls and calls[0].id == answer.call_id:
@@ -550,8 +553,9 @@ class WorkerProcess(asyncio.BufferedProtocol):
         call.set_queue_time(timings)
         if self.batch_size > 1 and timings is not None:
             timings.batch = self.batch_of(call)
-        call.answer(Response(answer.status, answer.headers, body, timings, answer.reason))
         self._finish_call(call, timings)
+        response = Response(answer.status, answer.headers, body, timings, answer.reason)
+        call.answer(response, at_once=is_alone)
 
     def _take_failure(self, failure: Failure, report: Buffer) -> None:
         call = self._current(failure.call_id)

@@ -27,7 +27,7 @@ from azmlinfsrv.errors import (
     Unavailable,
 )
 from azmlinfsrv.messages import Request, Response
-from azmlinfsrv.pool.call import Call, CallerLeft, Stream
+from azmlinfsrv.pool.call import Call, CallerLeft, PendingAnswer, Stream
 from azmlinfsrv.pool.counts import Counts
 from azmlinfsrv.pool.endings import hint_for_end
 from azmlinfsrv.pool.fleet import Fleet
@@ -205,7 +205,7 @@ class ProcessPool:
         call = Call(
             self._last_id,
             request,
-            loop.create_future(),
+            PendingAnswer(loop=loop),
             has_left,
             limit_s,
             now_s + limit_s - spent_s if limit_s else math.inf,
@@ -281,6 +281,11 @@ class ProcessPool:
         if self.fleet.facts is None:
             raise Unavailable(self.readiness().reason, headers=(self._retry_after(),))
         return self.fleet.facts
+
+    @property
+    def is_idle(self) -> bool:
+        """A process computes nothing, and would begin a call at once."""
+        return bool(self._idle) and self._idle[-1].slots == 1
 
     def readiness(self) -> Readiness:
         """See `Pool.readiness`."""

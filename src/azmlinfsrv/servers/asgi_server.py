@@ -51,7 +51,7 @@ class DrainingServer(uvicorn.Server):
         # What is left when the drain is over has a second to be written.
         config.timeout_graceful_shutdown = round(drain_timeout_s) + 1
         config.app = application
-        config.http = functools.partial(HttpProtocol, limits, application.handle)  # type: ignore[assignment]  # it is called, no more
+        config.http = functools.partial(HttpProtocol, limits, application.handle, pool)  # type: ignore[assignment]  # it is called, no more
         super().__init__(config)
         self._pool = pool
         self._limits = limits

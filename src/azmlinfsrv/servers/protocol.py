@@ -17,6 +17,8 @@ from azmlinfsrv.adapters.peer import CLOSE, Handle, answer
 from azmlinfsrv.app.failures import NOSNIFF, response_for
 from azmlinfsrv.errors import BadInput, RequestError
 from azmlinfsrv.messages import Buffer, Request
+from azmlinfsrv.pool.process_pool import ProcessPool
+from azmlinfsrv.servers.answering import Answering
 from azmlinfsrv.servers.exchange import STATUS_LINES, Exchange
 from azmlinfsrv.servers.head_rules import check_head
 from azmlinfsrv.servers.limits import Limits, head_late
@@ -62,9 +64,14 @@ class HttpProtocol(HttpToolsProtocol):
     _chunk_overhead = 0
     _received_bytes = 0
     _body_bytes = 0
+    # Has come, and is not being answered yet.
+    _arrived: Exchange | None = None
 
-    def __init__(self, limits: Limits, handle: Handle, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, limits: Limits, handle: Handle, pool: ProcessPool, *args: Any, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._pool = pool
         self._limits = limits
         self._handle = handle
         # In the order they came; the first is being answered.
@@ -113,6 +120,15 @@ class HttpProtocol(HttpToolsProtocol):
             if was_chunked and self._is_chunked:
                 self._chunks_go_on(count - (self._body_bytes - body_bytes))
         self._data = b""  # an idle connection holds nothing
+        if self._arrived is not None:
+            # Not before: mostly its body has come with it.
+            exchange, self._arrived = self._arrived, None
+            step = self._answering(exchange).step
+            # While calls wait, many are quicker one step of all after the other.
+            if self._pool.is_idle:
+                step()
+            else:
+                self.loop.call_soon(step)
 
     def _head_goes_on(self, count: int) -> None:
         """The parser has no limit for the head of a request."""
@@ -169,10 +185,8 @@ class HttpProtocol(HttpToolsProtocol):
         if len(headers) > limits.header_count:
             raise limits.too_many_headers()
         # What came in one small piece cannot be over the limit.
-        if (
-            len(self._data) + self._head_bytes > limits.head_bytes
-            and self._parsed_head_bytes() > limits.head_bytes
-        ):
+        is_small = not self._head_bytes and len(self._data) <= limits.head_bytes
+        if not is_small and self._parsed_head_bytes() > limits.head_bytes:
             raise limits.head_too_long()
         if b"#" in self.url:
             raise BadInput("The request's target has a fragment.")  # RFC 9112, 3.2
@@ -215,22 +229,28 @@ class HttpProtocol(HttpToolsProtocol):
         )
         self._unanswered.append(exchange)
         if len(self._unanswered) == 1:
-            self._answer(exchange)
+            self._arrived = exchange
         else:
             self.flow.pause_reading()
         return exchange
 
-    def _answer(self, exchange: Exchange) -> None:
-        task = self.loop.create_task(answer(self._handle, exchange.request, exchange))
-        self.tasks.add(task)  # uvicorn waits for them when it stops
-        task.add_done_callback(partial(self._answered, exchange))
+    def _answering(self, exchange: Exchange) -> Answering:
+        return Answering(
+            answer(self._handle, exchange.request, exchange),
+            self.loop,
+            self._begun,
+            partial(self._answered, exchange),
+        )
 
-    def _answered(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
-        self.tasks.discard(task)
+    def _begun(self, task: asyncio.Task[None]) -> None:
+        self.tasks.add(task)  # uvicorn waits for them when it stops
+        task.add_done_callback(self.tasks.discard)
+
+    def _answered(self, exchange: Exchange, error: BaseException | None) -> None:
         if not exchange.response_complete:
             # Cut: a client of a stream can tell by this that it is not whole (R3.38).
             self.transport.close()
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if error is not None:
             self.logger.error("A request was not answered.", exc_info=error)
 
     # --- refusals -----------------------------------------------------------------------
@@ -359,7 +379,8 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
         self._unanswered.popleft()
         if self._unanswered:
-            self._answer(self._unanswered[0])
+            # Not at once: we are in the answer to the one before it.
+            self.loop.call_soon(self._answering(self._unanswered[0]).step)
 
     def resume_writing(self) -> None:
         """The peer takes again what it is sent."""

@@ -33,7 +33,7 @@ class Flower:
 
     def __post_init__(self):
         if self.petal < 0:
-            raise ValueError("petal must not be negative")
+            raise ValueError("SECRET must not be negative")
         if self.petal > 1000:
             raise RuntimeError("a mistake of the script's")
 
@@ -44,6 +44,13 @@ class Row(msgspec.Struct):
 class Model(pydantic.BaseModel):
     rate: float = pydantic.Field(ge=0)
     name: str = "none"
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def known(cls, name):
+        if name == "nobody":
+            raise ValueError("SECRET is nobody")
+        return name
 
 class Nested(pydantic.BaseModel):
     models: list[Model]
@@ -165,7 +172,17 @@ REFUSED: dict[str, tuple[str, object, str]] = {
         " at x[1].petal: Expected `float`, got `str`.",
     ),
     "a field missing": ("Flower", {}, ": Object missing required field `petal`."),
-    "refused by the class": ("Flower", {"petal": -1}, ": petal must not be negative."),
+    "refused by the class": ("Flower", {"petal": -1}, ": Its class does not accept it."),
+    "refused by a class in a list": (
+        "list[Flower]",
+        [{"petal": -1}],
+        " at x[0]: Its class does not accept it.",
+    ),
+    "refused by a validator": (
+        "Model",
+        {"rate": 1, "name": "nobody"},
+        ": Model does not accept it (name).",
+    ),
     "no day": ("datetime.date", "SECRET", ": Invalid RFC3339 encoded date."),
     "no base64": ("bytes", "SECRET!", ": Invalid base64 encoded string."),
     "under the limit": (
@@ -252,6 +269,19 @@ def test_what_does_not_fit_is_the_clients_error(
 
     assert status == 400
     assert content == {"message": f"The value for the 'x' parameter is not accepted{why}"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("Flower", {"petal": -1}), ("Model", {"rate": 1, "name": "nobody"})]
+)
+def test_the_words_of_an_exception_are_for_the_log(
+    tmp_path: Path, kind: str, value: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "azmlinfsrv"):
+        ask(tmp_path, kind, value)
+
+    assert "A value was refused: " in caplog.text
+    assert "SECRET" in caplog.text
 
 
 BAD_BODIES: dict[str, tuple[bytes, dict[str, str], int, str]] = {

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
-import re
+import logging
 import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -47,8 +47,13 @@ _POSSIBLE = (
     "numpy.typing.NDArray[...] and pandas.DataFrame"
 )
 
-# msgspec ends a message with the place of the value in what it was given.
-_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<place>.*)`)?$", re.DOTALL)
+# With this msgspec goes on to the place of the value in what it was given.
+_PLACE = " - at `$"
+
+# Errors of pydantic's that say what a validator has raised; those of its own have a page too.
+_THEIR_WORDS = ("value_error", "type_error", "assertion_error")
+
+_log = logging.getLogger("azmlinfsrv")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -197,19 +202,30 @@ def _convert(one: Input, value: Any) -> Any:
     try:
         return msgspec.convert(value, one.kind, dec_hook=_make)
     except msgspec.ValidationError as error:
-        found = _PLACE.match(str(error))
-        what = found["what"] if found else ""
-        if what.startswith("Invalid enum value"):  # it goes on with the value itself
+        what, _, place = str(error).partition(_PLACE)
+        cause = error.__cause__
+        if cause is not None and not isinstance(cause, _Rejected):
+            # What an exception of theirs says is for the log, never for the client.
+            _log.info("A value was refused: %s: %s", type(cause).__name__, cause)
+            what = "Its class does not accept it"
+        elif what.startswith("Invalid enum value"):  # it goes on with the value itself
             what = "Expected one of the values that are declared"
-        place = found["place"] if found else None
-        at = f" at {one.name}{place}" if place else ""
+        at = f" at {one.name}{place.rstrip('`')}" if place else ""
         raise BadInput(
             f"The value for the '{one.name}' parameter is not accepted{at}: {what.rstrip('.')}."
         ) from None
 
 
+class _Rejected(ValueError):
+    """A value is not what it should be; the text goes to the client."""
+
+
 def _make(kind: Any, value: Any) -> Any:
-    """A value of a type that msgspec does not know; a ValueError is the client's."""
+    """A value of a type that msgspec does not know.
+
+    Raises:
+        _Rejected: it cannot be made.
+    """
     name = _package_type(kind)
     if name == "numpy.ndarray":
         return _array(kind, value)
@@ -223,7 +239,7 @@ def _array(kind: Any, value: Any) -> Any:
     dtype = _dtype_of(kind)
     expected = f"Expected an array of {dtype}" if dtype is not None else "Expected an array"
     if not isinstance(value, list):
-        raise ValueError(f"{expected} (lists in lists), got `{_kind_of(value)}`")
+        raise _Rejected(f"{expected} (lists in lists), got `{_kind_of(value)}`")
     try:
         check_array(value, dtype)
         array = numpy.asarray(value, dtype=dtype)
@@ -232,11 +248,11 @@ def _array(kind: Any, value: Any) -> Any:
         else:
             is_exact = True
     except TooCostly as error:
-        raise ValueError(f"{expected}, got {error.got}") from None
+        raise _Rejected(f"{expected}, got {error.got}") from None
     except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{expected} (lists in lists, as long as each other)") from None
+        raise _Rejected(f"{expected} (lists in lists, as long as each other)") from None
     if not is_exact:
-        raise ValueError(f"{expected}, got numbers that are none")
+        raise _Rejected(f"{expected}, got numbers that are none")
     return array
 
 
@@ -251,10 +267,10 @@ def _frame(value: Any) -> Any:
             check_table(value, "split")
             return pandas.DataFrame(value["data"], value.get("index"), value["columns"])
     except TooCostly as error:
-        raise ValueError(f"{expected}; got {error.got}") from None
+        raise _Rejected(f"{expected}; got {error.got}") from None
     except (KeyError, TypeError, ValueError):
         pass
-    raise ValueError(expected)
+    raise _Rejected(expected)
 
 
 def _model(kind: Any, value: Any) -> Any:
@@ -263,8 +279,12 @@ def _model(kind: Any, value: Any) -> Any:
         return kind.model_validate(value) if _is_new(kind) else kind.parse_obj(value)
     except sys.modules["pydantic"].ValidationError as error:
         first = error.errors()[0]
+        what = first["msg"]
+        if first["type"] in _THEIR_WORDS or ("url" not in first and _is_new(kind)):
+            _log.info("A value was refused: %s", what)
+            what = f"{_name_of(kind)} does not accept it"
         place = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{first['msg']}{f' ({place})' if place else ''}") from None
+        raise _Rejected(f"{what} ({place})" if place else what) from None
 
 
 def _dtype_of(kind: Any) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -17,6 +17,8 @@ from azmlinfsrv.worker.frames import Cancel, Credit, ToWorker
 if TYPE_CHECKING:
     from azmlinfsrv.pool.process import WorkerProcess
 
+T = TypeVar("T")
+
 
 class CallerLeft(Exception):
     """Nobody waits for the answer any more."""
@@ -26,18 +28,18 @@ class StreamCut(Exception):
     """A streamed answer ended before it was complete; its client must be able to tell."""
 
 
-class PendingAnswer(asyncio.Future[Response]):
-    """The answer to a call, once it is there.
+class Awaited(asyncio.Future[T]):
+    """What somebody waits for, a task or, with less ado, whoever has set `go_on`.
 
     Attributes:
-        go_on: Called when it is there; a callback would be called a turn of the loop later.
+        go_on: Called when it is there.
     """
 
     go_on: Callable[[], None] | None = None
 
-    def give(self, response: Response, *, at_once: bool = False) -> None:
-        """Here it is."""
-        self.set_result(response)
+    def give(self, result: T, *, at_once: bool = False) -> None:
+        """Here it is; *at_once*: `go_on` is called now, and not in the next turn of the loop."""
+        self.set_result(result)
         if self.go_on is None:
             return
         if at_once:
@@ -79,7 +81,7 @@ class Call:
         self,
         call_id: int,
         request: Request,
-        answered: PendingAnswer,
+        answered: Awaited[Response],
         has_left: Callable[[], bool],
         limit_s: float,
         deadline: float,
@@ -131,7 +133,7 @@ class Call:
             self.answered.give(response, at_once=at_once)
 
     def fail(self, error: Exception) -> None:
-        """PendingAnswer with an error; a stream that has begun is cut instead."""
+        """Awaited with an error; a stream that has begun is cut instead."""
         if not self.answered.done():
             error = self.late or error
             if self.process is not None and isinstance(error, RequestError):
@@ -147,7 +149,7 @@ class Call:
         self.fail(error)
 
     def begin_stream(self, head: Response, send: Callable[[ToWorker], None]) -> None:
-        """PendingAnswer with the head; items follow through `stream`."""
+        """Awaited with the head; items follow through `stream`."""
         if self.late is not None:
             self.fail(self.late)
         if self.answered.done():

@@ -27,7 +27,7 @@ from azmlinfsrv.errors import (
     Unavailable,
 )
 from azmlinfsrv.messages import Request, Response
-from azmlinfsrv.pool.call import Call, CallerLeft, PendingAnswer, Stream
+from azmlinfsrv.pool.call import Awaited, Call, CallerLeft, Stream
 from azmlinfsrv.pool.counts import Counts
 from azmlinfsrv.pool.endings import hint_for_end
 from azmlinfsrv.pool.fleet import Fleet
@@ -205,7 +205,7 @@ class ProcessPool:
         call = Call(
             self._last_id,
             request,
-            PendingAnswer(loop=loop),
+            Awaited(loop=loop),
             has_left,
             limit_s,
             now_s + limit_s - spent_s if limit_s else math.inf,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from azmlinfsrv.errors import RequestError, SettingsError
-from azmlinfsrv.messages import Request
-from azmlinfsrv.pool.call import Call, PendingAnswer, Stream, StreamCut
+from azmlinfsrv.messages import Request, Response
+from azmlinfsrv.pool.call import Awaited, Call, Stream, StreamCut
 
 if TYPE_CHECKING:
     from azmlinfsrv.pool.process import WorkerProcess
@@ -72,7 +72,7 @@ async def warm_up(process: WorkerProcess, requests: Sequence[WarmUpRequest]) -> 
     """
     loop = asyncio.get_running_loop()
     for number, sample in enumerate(requests, 1):
-        answered = PendingAnswer(loop=loop)
+        answered: Awaited[Response] = Awaited(loop=loop)
         call = Call(-number, sample.request, answered, lambda: False, 0.0, math.inf, loop.time())
         process.dispatch([call])
         try:

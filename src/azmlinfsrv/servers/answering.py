@@ -1,4 +1,4 @@
-"""Runs the coroutine that answers a request, without a task while it waits for the pool.
+"""Runs the coroutine that answers a request, without a task for most of them.
 
 asyncio begins a task, and goes on with it, in the next turn of its loop. Each turn asks the
 system anew what has come.
@@ -10,15 +10,15 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from azmlinfsrv.pool.call import PendingAnswer
+from azmlinfsrv.pool.call import Awaited
 
 Done = Callable[["BaseException | None"], None]
 
 
 class Answering:
-    """Runs a coroutine, and goes on with it when the pool has answered its call.
+    """Runs a coroutine, and goes on with it when what it waits for is there.
 
-    What waits for anything else goes on as a task.
+    If that is no `Awaited`, it goes on as a task.
 
     Args:
         begun: Told of that task.
@@ -48,7 +48,7 @@ class Answering:
         except Exception as error:  # noqa: BLE001  # told to whoever began it
             self._done(error)
         else:
-            if type(awaited) is PendingAnswer:
+            if type(awaited) is Awaited:
                 awaited.go_on = self.step
                 return
             task = self._loop.create_task(_Rest(self._coroutine, awaited))

@@ -12,7 +12,7 @@ from azmlinfsrv.adapters.body import declares_body, late, too_large, truncated
 from azmlinfsrv.adapters.peer import CLOSE
 from azmlinfsrv.app.buffers import SMALL_BYTES, BodyShare
 from azmlinfsrv.messages import Buffer, Headers, Request
-from azmlinfsrv.pool.call import CallerLeft
+from azmlinfsrv.pool.call import Awaited, CallerLeft
 
 if TYPE_CHECKING:
     from azmlinfsrv.servers.protocol import HttpProtocol
@@ -68,7 +68,7 @@ class Exchange:
         self.keep_alive = keep_alive
         self._awaits_continue = awaits_continue
         self._body: bytes | bytearray = b""
-        self._reader: asyncio.Future[None] | None = None
+        self._reader: Awaited[None] | None = None
         self._is_body_wanted = self._reads_pieces = self._is_body_read = False
         self._is_chunked = False  # the answer
         self.more_body = True
@@ -104,7 +104,7 @@ class Exchange:
     def _wake(self) -> None:
         reader, self._reader = self._reader, None
         if reader is not None and not reader.done():  # done if its task was cancelled
-            reader.set_result(None)
+            reader.give(None)
 
     # --- the body, as it is read (`azmlinfsrv.app.interface.Caller`) ------------------------
 
@@ -147,7 +147,7 @@ class Exchange:
         """Wait until it is whole, over the limit, or will never be whole."""
         loop = asyncio.get_running_loop()
         while self.more_body and not self.disconnected and len(self._body) <= limit_bytes:
-            self._reader = loop.create_future()
+            self._reader = Awaited(loop=loop)
             await self._reader
             share.grow_to(len(self._body))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from azmlinfsrv.messages import Request, Response
-from azmlinfsrv.pool.call import Call
+from azmlinfsrv.pool.call import Awaited, Call
 from azmlinfsrv.pool.waiting import WaitingCalls
 
 
@@ -34,7 +34,7 @@ class Callers:
 
     def comes(self, number: int, patience_s: float = float("inf")) -> Call:
         """A call has come now."""
-        answered: asyncio.Future[Response] = self._loop.create_future()
+        answered: Awaited[Response] = Awaited(loop=self._loop)
         self.leaves_s[number] = leaves_s = self.now_s + patience_s
         call = Call(
             number,

@@ -33,6 +33,7 @@ MEASURES = (
     Measure("probe_p50_ms", "probe p50 ms", 2),
     Measure("probe_p99_ms", "probe p99 ms", 2),
     Measure("errors", "errors, all rounds", 0, has_ratio=False),
+    Measure("loop_ms", "the machine then: ms for 10,000 additions", 2, has_ratio=False),
 )
 
 

@@ -77,7 +77,7 @@ def started(server: Server) -> Iterator[Started]:
 
 def only_what_has_left_lives(family: Started) -> None:
     """Return once all that belongs to the worker is gone; what has left is there still."""
-    _, alive = psutil.wait_procs(family.inside, timeout=10)
+    _, alive = psutil.wait_procs(family.inside, timeout=40)
     assert alive == []
     assert all(process.is_running() for process in family.outside)
 

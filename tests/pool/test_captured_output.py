@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -172,15 +171,11 @@ def test_a_child_that_writes_all_the_time_does_not_hold_up_answers(tmp_path: Pat
     async def main() -> None:
         async with pool_of(tmp_path, SOURCE) as bench:
             await bench.ask("child = subprocess.Popen(['yes'])")
-            loop = asyncio.get_running_loop()
-            began = loop.time()
             for _ in range(3):
                 await bench.ask("pass")
             await bench.ask("child.kill(); child.wait()")
 
-            assert loop.time() - began < 10.0
-
-    run(main())
+    run(main())  # which has a limit; the child has none
 
 
 def test_a_thread_that_logs_between_calls_is_not_taken_for_the_next(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ FAULTS = {
     "wrong_answer": Fault("sample-differs", "{"),
     "not_a_number": Fault("contract-nan", "def run"),
     "undeclared": Fault("contract-schema", "def run"),
+    "undeclared_typed": Fault("contract-schema", "def run"),
     "ends_the_process": Fault("edge-worker-ended", "def run"),
     "keeps_bad_input": Fault("edge-aftermath", "def run"),
     "random_answer": Fault("repeat-differs", "def run"),

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from azmlinfsrv.messages import Request, Response
-from azmlinfsrv.pool.call import Awaited, Call
+from azmlinfsrv.pool.awaited import Awaited
+from azmlinfsrv.pool.call import Call
 from azmlinfsrv.pool.waiting import WaitingCalls
 
 

@@ -6,18 +6,17 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from azmlinfsrv.errors import REQUEST_ERRORS, RequestError, ScoringFailed
 from azmlinfsrv.messages import Buffer, Request, Response, Timings
+from azmlinfsrv.pool.awaited import Awaited
 from azmlinfsrv.worker.frames import Cancel, Credit, ToWorker
 
 if TYPE_CHECKING:
     from azmlinfsrv.pool.process import WorkerProcess
-
-T = TypeVar("T")
 
 
 class CallerLeft(Exception):
@@ -26,32 +25,6 @@ class CallerLeft(Exception):
 
 class StreamCut(Exception):
     """A streamed answer ended before it was complete; its client must be able to tell."""
-
-
-class Awaited(asyncio.Future[T]):
-    """What somebody waits for, a task or, with less ado, whoever has set `go_on`.
-
-    Attributes:
-        go_on: Called when it is there.
-    """
-
-    go_on: Callable[[], None] | None = None
-
-    def give(self, result: T, *, at_once: bool = False) -> None:
-        """Here it is; *at_once*: `go_on` is called now, and not in the next turn of the loop."""
-        self.set_result(result)
-        if self.go_on is None:
-            return
-        if at_once:
-            self.go_on()
-        else:
-            self.get_loop().call_soon(self.go_on)
-
-    def refuse(self, error: Exception) -> None:
-        """There is none."""
-        self.set_exception(error)
-        if self.go_on is not None:
-            self.get_loop().call_soon(self.go_on)
 
 
 class Call:
@@ -133,7 +106,7 @@ class Call:
             self.answered.give(response, at_once=at_once)
 
     def fail(self, error: Exception) -> None:
-        """Awaited with an error; a stream that has begun is cut instead."""
+        """Answer with an error; a stream that has begun is cut instead."""
         if not self.answered.done():
             error = self.late or error
             if self.process is not None and isinstance(error, RequestError):
@@ -149,7 +122,7 @@ class Call:
         self.fail(error)
 
     def begin_stream(self, head: Response, send: Callable[[ToWorker], None]) -> None:
-        """Awaited with the head; items follow through `stream`."""
+        """Answer with the head; items follow through `stream`."""
         if self.late is not None:
             self.fail(self.late)
         if self.answered.done():

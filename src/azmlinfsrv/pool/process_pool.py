@@ -27,7 +27,8 @@ from azmlinfsrv.errors import (
     Unavailable,
 )
 from azmlinfsrv.messages import Request, Response
-from azmlinfsrv.pool.call import Awaited, Call, CallerLeft, Stream
+from azmlinfsrv.pool.awaited import Awaited
+from azmlinfsrv.pool.call import Call, CallerLeft, Stream
 from azmlinfsrv.pool.counts import Counts
 from azmlinfsrv.pool.endings import hint_for_end
 from azmlinfsrv.pool.fleet import Fleet

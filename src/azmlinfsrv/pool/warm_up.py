@@ -17,7 +17,8 @@ from msgspec import Struct
 
 from azmlinfsrv.errors import RequestError, SettingsError
 from azmlinfsrv.messages import Request, Response
-from azmlinfsrv.pool.call import Awaited, Call, Stream, StreamCut
+from azmlinfsrv.pool.awaited import Awaited
+from azmlinfsrv.pool.call import Call, Stream, StreamCut
 
 if TYPE_CHECKING:
     from azmlinfsrv.pool.process import WorkerProcess

@@ -108,6 +108,22 @@ def json_object(request: Request) -> dict[str, object]:
     return value
 
 
+def missing(name: str) -> BadInput:
+    """A parameter without a default is not in the object (R3.18)."""
+    return BadInput(f"A value is not provided for the '{name}' parameter.")
+
+
+def not_accepted(name: str, place: str, reason: str) -> BadInput:
+    """What a parameter is given is not what it is declared as.
+
+    Args:
+        place: Where in the value, as ``name[2].field``; the name alone if it is the whole.
+        reason: Holds nothing of the value.
+    """
+    at = f" at {place}" if place != name else ""
+    return BadInput(f"The value for the '{name}' parameter is not accepted{at}: {reason}.")
+
+
 def is_json_content_type(content_type: bytes) -> bool:
     """``application/json`` or ``application/*+json``, in any case, with any parameters."""
     media_type = content_type.partition(b";")[0].strip().lower()

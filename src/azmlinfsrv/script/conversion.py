@@ -57,13 +57,18 @@ def is_json_type(kind: type) -> bool:
     return issubclass(kind, _NATIVE_TYPES)
 
 
+def qualified_name(kind: type) -> str:
+    """A class by its package and name, such as ``numpy.ndarray``, wherever in it it is."""
+    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+
+
 @functools.lru_cache(maxsize=1024)
 def _conversion(kind: type) -> Conversion:
     for native, plain in _NATIVE:
         if issubclass(kind, native):
             return plain
     for base in kind.__mro__:
-        found = _TABLE.get(f"{base.__module__.partition('.')[0]}.{base.__name__}")
+        found = _TABLE.get(qualified_name(base))
         if found is not None:
             return found
     if hasattr(kind, "__dataclass_fields__"):

@@ -19,6 +19,7 @@ from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from azmlinfsrv.errors import BadInput, ScriptError
+from azmlinfsrv.script.arguments import missing, not_accepted
 from azmlinfsrv.script.schema_conversion import (
     frames_of,
     keep_default,
@@ -116,7 +117,7 @@ class Schema:
             if parameter.name in body:
                 values[parameter.name] = body[parameter.name]
             elif parameter.is_required:
-                raise BadInput(f"A value is not provided for the '{parameter.name}' parameter.")
+                raise missing(parameter.name)
             else:
                 # As the reference server (1.5.1) does: the library converts what it sees.
                 values[parameter.name] = parameter.default
@@ -141,12 +142,7 @@ class Schema:
         )
         if not is_ours or any(entry.tb_frame.f_code is self._body for entry in frames_of(error)):
             return None
-        place = rejection.place
-        at = f" at {place}" if place != rejection.parameter else ""
-        return BadInput(
-            f"The value for the '{rejection.parameter}' parameter is not accepted{at}: "
-            f"{rejection.reason}."
-        )
+        return not_accepted(rejection.parameter, rejection.place, rejection.reason)
 
 
 def read_schema(run: Callable[..., Any]) -> Schema | None:

@@ -23,7 +23,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from azmlinfsrv.errors import BadInput, ScriptError
+from azmlinfsrv.errors import ScriptError
+from azmlinfsrv.script.arguments import missing, not_accepted
+from azmlinfsrv.script.conversion import qualified_name
 from azmlinfsrv.script.conversion_cost import TooCostly, check_array, check_table
 
 _MARK = "__azmlinfsrv_typed__"
@@ -104,7 +106,7 @@ class Typed(Struct, frozen=True):
             if one.name in body:
                 values[one.name] = _convert(one, body[one.name])
             elif one.is_required:
-                raise BadInput(f"A value is not provided for the '{one.name}' parameter.")
+                raise missing(one.name)
             else:
                 values[one.name] = one.default
         return values
@@ -210,10 +212,8 @@ def _convert(one: Input, value: Any) -> Any:
             what = "Its class does not accept it"
         elif what.startswith("Invalid enum value"):  # it goes on with the value itself
             what = "Expected one of the values that are declared"
-        at = f" at {one.name}{place.rstrip('`')}" if place else ""
-        raise BadInput(
-            f"The value for the '{one.name}' parameter is not accepted{at}: {what.rstrip('.')}."
-        ) from None
+        place = one.name + place.rstrip("`")
+        raise not_accepted(one.name, place, what.rstrip(".")) from None
 
 
 class _Rejected(ValueError):
@@ -303,7 +303,7 @@ def _package_type(kind: Any) -> str:
     if typing.get_origin(kind) is typing.Annotated:
         return _package_type(typing.get_args(kind)[0])
     for base in getattr(plain, "__mro__", ()):
-        name = f"{base.__module__.partition('.')[0]}.{base.__name__}"
+        name = qualified_name(base)
         if name in ("numpy.ndarray", "pandas.DataFrame", "pydantic.BaseModel"):
             return name
     return ""

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from azmlinfsrv.pool.call import Awaited
+from azmlinfsrv.pool.awaited import Awaited
 
 Done = Callable[["BaseException | None"], None]
 

@@ -12,7 +12,8 @@ from azmlinfsrv.adapters.body import declares_body, late, too_large, truncated
 from azmlinfsrv.adapters.peer import CLOSE
 from azmlinfsrv.app.buffers import SMALL_BYTES, BodyShare
 from azmlinfsrv.messages import Buffer, Headers, Request
-from azmlinfsrv.pool.call import Awaited, CallerLeft
+from azmlinfsrv.pool.awaited import Awaited
+from azmlinfsrv.pool.call import CallerLeft
 
 if TYPE_CHECKING:
     from azmlinfsrv.servers.protocol import HttpProtocol

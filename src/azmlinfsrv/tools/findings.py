@@ -136,7 +136,7 @@ KINDS: dict[str, Kind] = {
             "contract",
             _E,
             "An answer does not match the output schema that the script declares.",
-            "Change what run() returns, or the sample in @output_schema.",
+            "Change what run() returns, or the sample in @output_schema or the annotation.",
         ),
         Kind(
             "edge-worker-ended",

@@ -83,6 +83,12 @@ class Case:
         return None
 
     @property
+    def has_cause(self) -> bool:
+        """Another error is behind it."""
+        # A ScriptError is unwrapped before; one that is left is about the script itself.
+        return self.error.__cause__ is not None
+
+    @property
     def script(self) -> str:
         """The entry script's file name."""
         return os.path.basename(self.where.script_path) or "the script"

@@ -2,8 +2,8 @@
 
 A table: a name, the exceptions it can be about, and a function that looks at the `Case`
 and answers with one or two sentences, or with nothing if this is not the mistake. The
-first answer is given. The functions live beside their kind: imports, files, the shape of
-the script, the data, the model. To add a hint, write its function there, its row here, a
+first answer is given. The functions live beside their kind: imports, files, the script's own
+file, its functions, the data, the model. To add a hint, write its function there, its row here, a
 broken script in ``tests/scripts/broken`` and a row in ``tests/script/test_hints.py``.
 
 A hint decides by the type and the attributes of an exception and by the user's own
@@ -28,6 +28,7 @@ from azmlinfsrv.script import (
     import_hints,
     library_hints,
     request_hints,
+    source_hints,
     structure_hints,
 )
 from azmlinfsrv.script.case import Case
@@ -57,21 +58,21 @@ HINTS: tuple[Hint, ...] = (
     Hint("content-type", (UnsupportedMediaType,), request_hints.content_type),
     Hint("bad-input", (BadInput,), request_hints.body_of_bad_input),
     # The script as a whole
-    Hint("notebook-as-script", (ScriptError, SyntaxError, NameError), structure_hints.notebook),
-    Hint("script-not-found", (ScriptError,), structure_hints.script_not_found),
-    Hint("not-a-python-file", (ScriptError,), structure_hints.not_python),
+    Hint("notebook-as-script", (ScriptError, SyntaxError, NameError), source_hints.notebook),
+    Hint("script-not-found", (ScriptError,), source_hints.script_not_found),
+    Hint("not-a-python-file", (ScriptError,), source_hints.not_python),
     Hint("missing-function", (ScriptError,), structure_hints.missing_function),
     Hint("run-signature", (ScriptError,), structure_hints.run_signature),
     Hint("init-arguments", (TypeError,), structure_hints.init_arguments),
     Hint("run-arguments", (Exception,), structure_hints.run_arguments),
-    Hint("tabs-and-blanks", (TabError,), structure_hints.tabs),
-    Hint("merge-conflict", (SyntaxError,), structure_hints.merge_conflict),
-    Hint("python-2-print", (SyntaxError,), structure_hints.python2_print),
-    Hint("notebook-command", (SyntaxError,), structure_hints.notebook_command),
-    Hint("curly-quotes", (SyntaxError,), structure_hints.curly_quotes),
-    Hint("windows-path", (SyntaxError,), structure_hints.windows_path),
-    Hint("file-encoding", (SyntaxError, ValueError), structure_hints.file_encoding),
-    Hint("indentation", (IndentationError,), structure_hints.indentation),
+    Hint("tabs-and-blanks", (TabError,), source_hints.tabs),
+    Hint("merge-conflict", (SyntaxError,), source_hints.merge_conflict),
+    Hint("python-2-print", (SyntaxError,), source_hints.python2_print),
+    Hint("notebook-command", (SyntaxError,), source_hints.notebook_command),
+    Hint("curly-quotes", (SyntaxError,), source_hints.curly_quotes),
+    Hint("windows-path", (SyntaxError,), source_hints.windows_path),
+    Hint("file-encoding", (SyntaxError, ValueError), source_hints.file_encoding),
+    Hint("indentation", (IndentationError,), source_hints.indentation),
     Hint("argparse-in-script", (SystemExit,), structure_hints.argparse_in_script),
     Hint("script-exits", (SystemExit,), structure_hints.script_exits),
     Hint("recursion", (RecursionError,), structure_hints.recursion),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Coroutine
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,14 @@ from msgspec.structs import replace
 
 from azmlinfsrv.app.authentication import Authentication, is_preflight
 from azmlinfsrv.app.batch import batch_headers
-from azmlinfsrv.app.buffers import BodyBudget, BodyShare
-from azmlinfsrv.app.content_coding import codings_of, decode
+from azmlinfsrv.app.buffers import BodyBudget
 from azmlinfsrv.app.correlation import Correlation, correlate
 from azmlinfsrv.app.cors import Cors
-from azmlinfsrv.app.deadline import callers_limit_s
 from azmlinfsrv.app.failed_reload import reload_header, reload_response
 from azmlinfsrv.app.failures import FUNCTION_FAILED, NOSNIFF, report_response, response_for
 from azmlinfsrv.app.interface import Caller
 from azmlinfsrv.app.kept_body import KeptBody
+from azmlinfsrv.app.scoring import Scoring
 from azmlinfsrv.errors import (
     MethodNotAllowed,
     NotFound,
@@ -48,7 +46,6 @@ _NOT_FOUND = (
     "check your spelling and try again."
 )
 _NOT_ROUTED = "The method is not allowed for the requested URL."
-_NOT_ALLOWED = "Method not allowed"
 _INTERNAL = "An unexpected internal error occurred. Check the logs for more info."
 
 # What proxies log for a client that left before it was answered; nobody is sent it.
@@ -59,8 +56,6 @@ _OWN_HEADERS = 2
 
 _HTML = (b"Content-Type", b"text/html; charset=utf-8")
 _JSON = (b"Content-Type", b"application/json")
-
-_NO_CODINGS: list[str] = []
 
 Handler = Callable[[Request, Correlation, Caller], Coroutine[Any, Any, Response]]
 
@@ -155,11 +150,12 @@ class Application:
         }
         live: dict[str, Handler] = {"GET": self._live, "HEAD": self._live}
         ready: dict[str, Handler] = {"GET": self._ready, "HEAD": self._ready}
+        scoring = Scoring(pool, self.bodies, policy.limit_s, policy.max_body_bytes)
         score: dict[str, Handler] = {
-            "GET": self._score,
-            "POST": self._score,
-            "OPTIONS": self._score_or_options,
-            "HEAD": self._score_or_refuse,
+            "GET": scoring.score,
+            "POST": scoring.score,
+            "OPTIONS": scoring.score_or_options,
+            "HEAD": scoring.score_or_refuse,
         }
         routes = [
             Route("/", health, is_logged=False, is_open=True),
@@ -389,71 +385,3 @@ class Application:
         assert self._metrics is not None
         text, content_type = self._metrics.text(request.header(b"accept"))
         return Response(200, [(b"Content-Type", content_type)], text)
-
-    # --- scoring ------------------------------------------------------------------------
-
-    async def _score(self, request: Request, correlation: Correlation, caller: Caller) -> Response:
-        arrived_s = perf_counter()
-        limit_s, limit_bytes = self._policy.limit_s, self._policy.max_body_bytes
-        callers_s, codings, headers = math.inf, _NO_CODINGS, request.headers
-        if not correlation.is_plain:
-            callers_s = callers_limit_s(headers)
-            codings = codings_of(headers)
-        share: BodyShare | None = None
-        scored = request
-        try:
-            body = caller.body_at_hand(limit_bytes)
-            if body is None or codings:
-                share = self.bodies.share()
-                if body is None:
-                    body = await caller.read_body(limit_bytes, share)
-                if codings:
-                    headers, body = await decode(codings, headers, body, limit_bytes)
-                    share.grow_to(len(body))
-                    if isinstance(caller, KeptBody):
-                        caller.headers, caller.body = headers, body
-            scored = Request(
-                request.method,
-                request.path,
-                request.query,
-                headers,
-                body,
-                request.scheme,
-                request.client,
-                request.server,
-                request.http_version,
-                correlation.request_id,
-                correlation.client_request_id,
-            )
-            is_callers = callers_s < (limit_s or math.inf)
-            return await self._pool.submit(
-                scored,
-                callers_s if is_callers else limit_s,
-                caller.has_left,
-                spent_s=perf_counter() - arrived_s,
-                is_limit_callers=is_callers,
-            )
-        except RequestError as error:
-            error.request = scored  # with its body
-            raise
-        finally:
-            if share is not None:
-                share.release()
-
-    async def _score_or_options(
-        self, request: Request, correlation: Correlation, caller: Caller
-    ) -> Response:
-        """OPTIONS: a raw script answers itself, for others nothing is run (R3.16, R3.24)."""
-        facts = await self._pool.facts(self._policy.limit_s)
-        if facts.is_raw:
-            return await self._score(request, correlation, caller)
-        return Response(200, [_HTML, (FUNCTION_FAILED, b"False")])
-
-    async def _score_or_refuse(
-        self, request: Request, correlation: Correlation, caller: Caller
-    ) -> Response:
-        """HEAD: a raw script answers itself, for others it is 405 (R4.4)."""
-        facts = await self._pool.facts(self._policy.limit_s)
-        if facts.is_raw:
-            return await self._score(request, correlation, caller)
-        raise MethodNotAllowed(_NOT_ALLOWED, headers=((b"Allow", b"GET, OPTIONS, POST"),))

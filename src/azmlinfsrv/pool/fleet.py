@@ -25,6 +25,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
+from azmlinfsrv.pool.generation import Generation
 from azmlinfsrv.pool.interface import FailedReload, Readiness
 from azmlinfsrv.pool.memory import pss_bytes
 from azmlinfsrv.pool.process import WorkerProcess
@@ -83,28 +84,6 @@ class Policy(Struct, frozen=True):
     memory_bytes: int = 0
     warm_up: Sequence[WarmUpRequest] = ()
     is_fixed: bool = False
-
-
-class Generation:
-    """Processes that have loaded the script in the same state, or are about to."""
-
-    def __init__(self, number: int, spawner: Spawner) -> None:
-        self.number = number
-        self.spawner = spawner
-        self.processes: set[WorkerProcess] = set()
-        self.facts: ScriptFacts | None = None
-        # Of the next generation only: the processes that could serve, and how it turned out.
-        self.loaded: list[WorkerProcess] = []
-        self.is_settled = asyncio.Event()
-        self.report = ""
-        self.start_failed: StartFailed | None = None
-
-    def settle(self, report: str = "", start_failed: StartFailed | None = None) -> None:
-        """All could serve, or *report* says why one could not; the first word counts."""
-        if not self.is_settled.is_set():
-            self.report = report
-            self.start_failed = start_failed
-            self.is_settled.set()
 
 
 class Fleet:

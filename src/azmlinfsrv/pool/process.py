@@ -15,11 +15,12 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from azmlinfsrv.messages import Batch, Buffer, Response, Timings
 from azmlinfsrv.pool.call import Call
 from azmlinfsrv.pool.claims import Claims
+from azmlinfsrv.pool.generation import Generation
 from azmlinfsrv.pool.lines import LineReader, line_reader, relay
 from azmlinfsrv.pool.loopback import LoopbackChild
 from azmlinfsrv.pool.service_time import ServiceTime
@@ -47,9 +48,6 @@ from azmlinfsrv.worker.frames import (
     pack,
 )
 from azmlinfsrv.worker.interrupts import DOORBELL
-
-if TYPE_CHECKING:
-    from azmlinfsrv.pool.fleet import Generation
 
 # Between two doorbells for the same call, in seconds; one is nearly always enough.
 _RING_AGAIN_S = 0.05

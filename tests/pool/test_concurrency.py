@@ -503,3 +503,51 @@ def test_what_cannot_be_batched_is_said_at_the_start(
             assert words in bench.reports[0]
 
     run(main())
+
+
+_LOOPS = [
+    ("", "uvloop.Loop"),
+    # What patches loops knows asyncio's only; the real one would do it when it is imported.
+    ("import sys; sys.modules['nest_asyncio'] = sys", "asyncio.unix_events._UnixSelectorEventLoop"),
+    (
+        """
+class Own(asyncio.SelectorEventLoop):
+    pass
+
+class Policy(asyncio.DefaultEventLoopPolicy):
+    def new_event_loop(self):
+        return Own()
+
+asyncio.set_event_loop_policy(Policy())
+""",
+        "entry_module.Own",
+    ),
+]
+
+
+@pytest.mark.parametrize(("head", "loop"), _LOOPS, ids=["quick", "nest_asyncio", "policy"])
+def test_coroutines_run_in_the_loop_that_the_script_needs(
+    tmp_path: Path, head: str, loop: str
+) -> None:
+    source = f"""
+import asyncio
+{head}
+
+def name():
+    kind = type(asyncio.get_running_loop())
+    return f"{{kind.__module__}}.{{kind.__qualname__}}"
+
+async def init():
+    global first
+    first = name()
+
+async def run(data):
+    await asyncio.sleep(0)
+    return [first, name()]
+"""
+
+    async def main() -> None:
+        async with pool_of(tmp_path, source) as bench:
+            assert content_of(await bench.ask("")) == [loop, loop]
+
+    run(main())

@@ -59,6 +59,10 @@ _CANCEL_LOOK_S = 0.05
 # How long a report may be under way from an interrupted process, in seconds.
 _REPORT_S = 1.0
 
+# Calls further apart than this, in seconds, are sent on one by one: the first of several that
+# come together need not wait for the last. That costs more than sending them together.
+_SELDOM_S = 0.0002
+
 _STOPPING = "The server is stopping."
 
 
@@ -285,8 +289,12 @@ class ProcessPool:
 
     @property
     def is_idle(self) -> bool:
-        """A process computes nothing, and would begin a call at once."""
-        return bool(self._idle) and self._idle[-1].slots == 1
+        """A process would begin a call at once, and calls come so seldom that it should."""
+        if not self._idle:
+            return False
+        if self._idle[-1].slots == 1:
+            return True
+        return self._service.average_s > _SELDOM_S * self._in_flight()
 
     def readiness(self) -> Readiness:
         """See `Pool.readiness`."""

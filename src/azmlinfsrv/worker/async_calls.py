@@ -9,6 +9,7 @@ call named is the one whose task is being run at that moment.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import AsyncIterator
 from types import FrameType
@@ -31,7 +32,7 @@ class _Running:
         self.reason = ""
         self.stack = ""
         self._ahead = 0
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None  # made when a stream must wait
 
     def end(self, reason: str) -> None:
         """Cancel it."""
@@ -43,13 +44,14 @@ class _Running:
     def taken(self, count: int) -> None:
         """The client has taken so many bytes of the stream."""
         self._ahead -= count
-        self._changed.set()
+        if self._changed is not None:
+            self._changed.set()
 
     async def sent(self, count: int) -> None:
         """So many bytes were sent; waits while they are too many."""
         self._ahead += count
         while self._ahead >= STREAM_WINDOW_BYTES:
-            self._changed.clear()
+            self._changed = asyncio.Event()
             await self._changed.wait()
 
 
@@ -72,6 +74,7 @@ class AsyncCalls:
         closed: asyncio.Future[NoReturn] = loop.create_future()
         self._loop = loop
         loop.add_reader(self._channel.fileno(), self._receive, closed)
+        os.set_blocking(self._channel.fileno(), True)  # which uvloop has changed
         if DOORBELL is not None:
             signal.signal(DOORBELL, self._ring)
         try:

@@ -160,6 +160,12 @@ def keep_server_loggers() -> None:
         logging.getLogger(name).__class__ = _ServerLogger
 
 
+class _Partial(threading.local):
+    """A line that a thread has begun."""
+
+    text = ""
+
+
 class Printer:
     """Stands in for ``print``: a record a line."""
 
@@ -167,7 +173,7 @@ class Printer:
         self._stdout = stdout
         self._print = builtins.print
         self._logger = logging.getLogger(PRINT_LOGGER)
-        self._partial = threading.local()
+        self._partial = _Partial()
 
     def install(self) -> None:
         """Replace ``print`` for the whole process."""
@@ -195,7 +201,7 @@ class Printer:
 
     def finish_line(self) -> None:
         """What was printed without a line end is a line when the call is over."""
-        partial = getattr(self._partial, "text", "")
+        partial = self._partial.text
         if partial:
             self._partial.text = ""
             self._logger.info("%s", partial)
@@ -210,7 +216,7 @@ class Printer:
             pass
 
     def _emit(self, text: str) -> None:
-        text = getattr(self._partial, "text", "") + text
+        text = self._partial.text + text
         *lines, self._partial.text = text.split("\n")
         for line in lines:
             self._logger.info("%s", line)
@@ -238,15 +244,16 @@ if sys.platform == "win32":
         return False
 
 else:
-    import fcntl
-    import termios
+    from fcntl import ioctl
+    from termios import FIONREAD
+
+    _NOTHING = bytes(4)  # an int of C
 
     def has_output() -> bool:
         """Whether the pipes on 1 and 2 hold bytes that the front end has not read yet."""
-        for descriptor in (1, 2):
-            try:
-                if fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0") != b"\0\0\0\0":
-                    return True
-            except OSError:  # the script closed or replaced it
-                return True
-        return False
+        try:
+            return (
+                ioctl(1, FIONREAD, _NOTHING) != _NOTHING or ioctl(2, FIONREAD, _NOTHING) != _NOTHING
+            )
+        except OSError:  # the script closed or replaced one
+            return True

@@ -25,7 +25,8 @@ class Job:
     """One script and its request.
 
     ``blocks`` says that ``predict`` computes or waits long enough to hold up an event loop.
-    ``waits`` says that it only waits, ``batches`` that many rows cost little more than one.
+    ``waits`` says that it only waits, ``batches`` that many rows cost little more than one;
+    ``awaits`` that ``run`` and ``predict`` are coroutine functions, which not every server takes.
     ``trains`` says that the script, run as a program, writes what ``init()`` loads beside itself.
     ``connections`` is how many are open in the load with many; 0 where there is none.
     """
@@ -38,6 +39,7 @@ class Job:
     trains: bool = False
     batches: bool = False
     waits: bool = False
+    awaits: bool = False
     connections: int = 64
 
     @property
@@ -112,6 +114,14 @@ JOBS = {
             script="pipeline.py",
             body=_wine,
             trains=True,
+        ),
+        Job(
+            name="j7",
+            title="a script that awaits 50 ms",
+            script="awaits.py",
+            body=lambda: b"{}",
+            blocks=False,
+            awaits=True,
         ),
     )
 }

@@ -44,6 +44,7 @@ class Peer:
 
     ``files`` gives name to text, written into the folder of ``score.py``, which is the current
     directory of ``command``. ``distribution`` is the package whose version is reported.
+    ``awaits`` says that it takes part in jobs whose script is coroutines.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Peer:
     packages: tuple[str, ...]
     command: Callable[[Start], list[str]]
     files: Callable[[Start], dict[str, str]] = lambda start: {}
+    awaits: bool = False
     score_path: str = "/score"
     health_path: str = "/"
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -105,6 +107,7 @@ def run(data: list[str]) -> list[Any]:
 def _fastapi(start: Start) -> dict[str, str]:
     # A plain `def` runs in FastAPI's thread pool, which is the advice for code that blocks.
     definition = "def" if start.job.blocks else "async def"
+    awaited = "await " if start.job.awaits else ""
     return {
         "app.py": f"""\
 from typing import Any
@@ -123,7 +126,7 @@ async def health() -> str:
 
 @app.post("/score")
 {definition} answer(value: Any = Body()) -> Any:
-    return score.predict(value)
+    return {awaited}score.predict(value)
 """
     }
 
@@ -355,6 +358,7 @@ OURS = Peer(
     packages=(str(CHECKOUT),),
     command=_ours,
     files=_batched,
+    awaits=True,
 )
 
 PEERS = {
@@ -372,6 +376,7 @@ PEERS = {
             distribution="fastapi",
             packages=("fastapi", "uvicorn[standard]"),
             files=_fastapi,
+            awaits=True,
             command=lambda start: [
                 *(start.python, "-m", "uvicorn", "app:app", "--host", "127.0.0.1"),
                 *("--port", str(start.port), "--workers", str(start.workers)),

@@ -215,7 +215,8 @@ def rich_table(table: Table) -> RichTable:
     for number, name in enumerate(table.header):
         is_label = number == 0
         justify: Literal["left", "right"] = "left" if is_label or table.is_text else "right"
-        drawn.add_column(name, justify=justify, no_wrap=is_label and not table.is_text)
+        # In a narrow terminal words are wrapped, and figures stay whole.
+        drawn.add_column(name, justify=justify, no_wrap=not is_label and not table.is_text)
     # Text, not markup: a reason or a version may hold square brackets.
     for row in table.rows:
         drawn.add_row(*(Text(cell, style=_style(cell)) for cell in row))

@@ -77,6 +77,9 @@ class Study:
         self.results.versions[peer.name] = environment.version
 
     def _measure(self, peer: Peer, job: Job) -> None:
+        if job.awaits and not peer.awaits:
+            self.results.add_failure(peer.name, job.name, "not asked: the job is for coroutines")
+            return
         try:
             task = self._tasks.get((peer.name, job.name))
             if task is None:

@@ -28,5 +28,5 @@ def test_every_script_has_the_three_functions(job: Job) -> None:
     tree = ast.parse(job.source.read_text(encoding="utf-8"))
 
     assert {"init", "predict", "run"} <= {
-        node.name for node in tree.body if isinstance(node, ast.FunctionDef)
+        node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }

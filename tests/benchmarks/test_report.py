@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from benchmarks.jobs import JOBS
 from benchmarks.report import (
@@ -10,6 +13,7 @@ from benchmarks.report import (
     figure,
     markdown,
     replace_section,
+    rich_table,
     tables,
     times,
 )
@@ -90,3 +94,15 @@ def test_writing_twice_changes_nothing() -> None:
 def test_a_page_without_its_markers_is_refused(page: str) -> None:
     with pytest.raises(ValueError, match="once each"):
         replace_section(page, "new")
+
+
+def test_figures_stay_whole_in_a_terminal_of_80_columns() -> None:
+    results = Results()
+    for peer in ("ours", "reference", "fastapi"):
+        results.add(peer, "j1", {"requests_per_s": 12345.0, "p99_ms": 1034.56, "loop_ms": 0.17})
+    out = io.StringIO()
+    found = tables(results, [JOBS["j1"]], "ours", ["reference", "fastapi"], budgets=False)
+    for table in found:
+        Console(file=out, width=80).print(rich_table(table))
+
+    assert out.getvalue().count("12 345") == out.getvalue().count("1 034.56") == 3

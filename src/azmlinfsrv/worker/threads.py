@@ -34,40 +34,42 @@ class _Strike(Interruption):
 
 
 class _Running:
-    """One call that a thread computes."""
+    """One call that a thread computes; as a context, what of it is the script's."""
 
     def __init__(self, call_id: int) -> None:
         self.call_id = call_id
         self._thread = threading.get_ident()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed: threading.Condition | None = None  # made when a stream must wait
         self._is_theirs = False  # user code runs
         self._is_pending = False  # a strike has been ordered and not yet struck
         self._ahead = 0  # bytes of a stream that its client has not taken
         self.reason = ""
         self.stack = ""
 
-    @contextlib.contextmanager
-    def user_code(self) -> Iterator[None]:
-        """What runs here can be struck."""
-        with self._changed:
+    def user_code(self) -> _Running:
+        """What runs in this context can be struck."""
+        return self
+
+    def __enter__(self) -> None:
+        with self._lock:
             if self.reason:
                 raise Interruption(self.reason, self.stack)
             self._is_theirs = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._is_theirs = False
-                if self._is_pending:  # it comes too late, and must not strike us
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), None)
-                    self._is_pending = False
+
+    def __exit__(self, *_error: object) -> None:
+        with self._lock:
+            self._is_theirs = False
+            if self._is_pending:  # it comes too late, and must not strike us
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), None)
+                self._is_pending = False
 
     def strike(self, reason: str) -> None:
         """End it, from another thread."""
-        with self._changed:
+        with self._lock:
             self.reason = reason
             self.stack = stack_of(sys._current_frames().get(self._thread))
-            self._changed.notify()
+            self._notify()
             if self._is_theirs:
                 self._is_pending = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
@@ -76,16 +78,23 @@ class _Running:
 
     def taken(self, count: int) -> None:
         """The client has taken so many bytes of the stream."""
-        with self._changed:
+        with self._lock:
             self._ahead -= count
-            self._changed.notify()
+            self._notify()
 
     def sent(self, count: int) -> bool:
         """See `azmlinfsrv.worker.answers.Window`."""
-        with self._changed:
+        with self._lock:
             self._ahead += count
-            self._changed.wait_for(lambda: self.reason or self._ahead < STREAM_WINDOW_BYTES)
+            while self._ahead >= STREAM_WINDOW_BYTES and not self.reason:
+                if self._changed is None:
+                    self._changed = threading.Condition(self._lock)
+                self._changed.wait()
             return not self.reason
+
+    def _notify(self) -> None:
+        if self._changed is not None:
+            self._changed.notify()
 
 
 class ThreadedCalls:

@@ -89,8 +89,10 @@ def prepare(peer: Peer, job: Job, environment: Environment, home: Path = HOME) -
     body = job.body()
     (folder / "body.json").write_bytes(body)
     code = (
-        "import json, score; score.init(); "
-        "print(json.dumps(score.predict(json.load(open('body.json', encoding='utf-8')))))"
+        "import asyncio, json, score; score.init(); "
+        "found = score.predict(json.load(open('body.json', encoding='utf-8'))); "
+        "found = asyncio.run(found) if asyncio.iscoroutine(found) else found; "
+        "print(json.dumps(found))"
     )
     try:
         if job.trains:

@@ -216,7 +216,9 @@ def rich_table(table: Table) -> RichTable:
         is_label = number == 0
         justify: Literal["left", "right"] = "left" if is_label or table.is_text else "right"
         # In a narrow terminal words are wrapped, and figures stay whole.
-        drawn.add_column(name, justify=justify, no_wrap=not is_label and not table.is_text)
+        cells = [row[number] for row in table.rows]
+        width = None if is_label or table.is_text else max(map(len, cells), default=0)
+        drawn.add_column(name, justify=justify, min_width=width)
     # Text, not markup: a reason or a version may hold square brackets.
     for row in table.rows:
         drawn.add_row(*(Text(cell, style=_style(cell)) for cell in row))

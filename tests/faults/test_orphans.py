@@ -168,12 +168,13 @@ def test_how_an_adopted_process_ends_is_nobodys_business(serve: Serve) -> None:
     # Of a front end, 3 would mean that another one is of no use.
     command = shlex.join(["sh", "-c", f"read line < {shlex.quote(str(fifo))}; exit 3"])
     daemon = psutil.Process(int(server.score(json.dumps(command).encode()).body))
-    assert daemon.ppid() == server.popen.pid
+    # Once the shell that started it has ended.
+    until(lambda: daemon.ppid() == server.popen.pid, 40, lambda: "it was not adopted")
     front_end = server.front_end()
 
     fifo.write_text("end\n")
 
-    until(lambda: not psutil.pid_exists(daemon.pid), 10, lambda: "it is not waited for")
+    until(lambda: not psutil.pid_exists(daemon.pid), 40, lambda: "it is not waited for")
     assert server.get("/").status == 200
     assert front_end.is_running()
     assert str(daemon.pid) not in server.log()

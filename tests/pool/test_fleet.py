@@ -371,27 +371,35 @@ def test_an_allocation_over_the_limit_fails_in_the_script(tmp_path: Path, preloa
 
 
 def test_a_process_that_has_grown_over_the_limit_is_replaced(tmp_path: Path) -> None:
-    # A shared mapping is memory, but no private one: no allocation fails.
+    # A shared mapping is memory, but no private one: no allocation fails. It grows when no
+    # call is computed: with one, the process would be ended.
     source = """
-import mmap, os, time
-hoard = []
+import mmap, os, threading, time
+
 def init(): pass
-def run(data):
-    if data == "pid":
-        return os.getpid()
-    area = mmap.mmap(-1, int(data) << 20)
-    for _ in range(int(data)):
+
+def grow(gate):
+    global area
+    while not os.path.exists(gate):
+        time.sleep(0.005)
+    area = mmap.mmap(-1, 150 << 20)
+    for _ in range(150):
         area.write(bytes(1 << 20))
-    hoard.append(area)
+
+def run(data):
+    if data:
+        threading.Thread(target=grow, args=[data], daemon=True).start()
     return os.getpid()
 """
+    gate = tmp_path / "gate"
 
     async def main() -> None:
         async with pool_of(tmp_path, source, worker_memory_limit=str(100 * 1024 * 1024)) as bench:
-            with_much = await bench.value("150")
+            with_much = await bench.value(str(gate))
+            gate.touch()
             await bench.until(lambda: "over its limit of 100 MiB" in bench.log())
             await bench.until(lambda: with_much not in {p.pid for p in bench.pool.fleet.processes})
-            assert await bench.value("pid") != with_much
+            assert await bench.value("") != with_much
 
     run(main())
 

@@ -6,7 +6,7 @@ SCRIPT ?= examples/quickstart/score.py
 PORT   ?= 5001
 ARGS   ?=
 # Tests spend much of their time waiting for processes: more of them than there are cores.
-TESTERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 2)
+TESTERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 
 .PHONY: help serve compiled test lint format bench soak docs images audit clean
 

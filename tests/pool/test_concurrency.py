@@ -505,49 +505,25 @@ def test_what_cannot_be_batched_is_said_at_the_start(
     run(main())
 
 
-_LOOPS = [
-    ("", "uvloop.Loop"),
-    # What patches loops knows asyncio's only; the real one would do it when it is imported.
-    ("import sys; sys.modules['nest_asyncio'] = sys", "asyncio.unix_events._UnixSelectorEventLoop"),
-    (
-        """
-class Own(asyncio.SelectorEventLoop):
-    pass
-
-class Policy(asyncio.DefaultEventLoopPolicy):
-    def new_event_loop(self):
-        return Own()
-
-asyncio.set_event_loop_policy(Policy())
-""",
-        "entry_module.Own",
-    ),
-]
-
-
-@pytest.mark.parametrize(("head", "loop"), _LOOPS, ids=["quick", "nest_asyncio", "policy"])
-def test_coroutines_run_in_the_loop_that_the_script_needs(
-    tmp_path: Path, head: str, loop: str
-) -> None:
-    source = f"""
-import asyncio
-{head}
-
-def name():
-    kind = type(asyncio.get_running_loop())
-    return f"{{kind.__module__}}.{{kind.__qualname__}}"
+def test_a_coroutine_awaited_alone_is_interrupted_and_its_process_stays(tmp_path: Path) -> None:
+    source = """
+import asyncio, os
+from flask import request
 
 async def init():
-    global first
-    first = name()
+    pass
 
 async def run(data):
-    await asyncio.sleep(0)
-    return [first, name()]
+    await asyncio.sleep(60 if data else 0)
+    return [os.getpid(), request.method]
 """
 
     async def main() -> None:
         async with pool_of(tmp_path, source) as bench:
-            assert content_of(await bench.ask("")) == [loop, loop]
+            before = content_of(await bench.ask(""))
+            with pytest.raises(ScoringTimeout):
+                await bench.ask("sleep", limit_s=0.5)
+
+            assert content_of(await bench.ask("")) == before
 
     run(main())

@@ -288,7 +288,7 @@ class ProcessPool:
         return self.fleet.facts
 
     @property
-    def is_idle(self) -> bool:
+    def sends_at_once(self) -> bool:
         """A process would begin a call at once, and calls come so seldom that it should."""
         if not self._idle:
             return False

@@ -354,11 +354,6 @@ class ScriptScorer:
         if self._loop is None or self._loop.is_closed():
             import asyncio  # as above
 
-            if self.is_concurrent:
-                from azmlinfsrv.script.event_loop import quick_event_loop
-
-                self._loop = quick_event_loop()
-            else:
-                self._loop = asyncio.new_event_loop()
+            self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
         return self._loop

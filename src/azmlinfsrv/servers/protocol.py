@@ -125,7 +125,7 @@ class HttpProtocol(HttpToolsProtocol):
             exchange, self._arrived = self._arrived, None
             step = self._answering(exchange).step
             # While calls wait, many are quicker one step of all after the other.
-            if self._pool.is_idle:
+            if self._pool.sends_at_once:
                 step()
             else:
                 self.loop.call_soon(step)

@@ -9,7 +9,6 @@ call named is the one whose task is being run at that moment.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncIterator
 from types import FrameType
@@ -74,7 +73,6 @@ class AsyncCalls:
         closed: asyncio.Future[NoReturn] = loop.create_future()
         self._loop = loop
         loop.add_reader(self._channel.fileno(), self._receive, closed)
-        os.set_blocking(self._channel.fileno(), True)  # which uvloop has changed
         if DOORBELL is not None:
             signal.signal(DOORBELL, self._ring)
         try:
